@@ -1,0 +1,52 @@
+# Two targets do all the set-up on a fresh machine with Python 3.11 and make:
+#   make demo    install into .venv and run the demo
+#   make test    install what the tests need and run them
+PYTHON ?= python3.11
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
+
+.PHONY: help demo test test-all lint format bench wheel lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# A stamp per lock file, so that `make demo` does not download the test tools.
+$(VENV)/.runtime: requirements/runtime.txt requirements/build.txt pyproject.toml | $(BIN)/python
+	$(PIP) install --require-hashes -r requirements/runtime.txt -r requirements/build.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
+	$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+demo: $(VENV)/.runtime ## install and run the demo: needs no account
+	$(BIN)/zohovoice-exporter demo $(ARGS)
+
+test: $(VENV)/.dev ## run the tests; set FORBID_SKIPS=1 to fail where one is skipped
+	$(BIN)/python -m pytest $(ARGS)
+
+test-all: $(VENV)/.dev ## run the tests with far more random cases
+	$(BIN)/python -m pytest --hypothesis-profile=thorough $(ARGS)
+
+lint: $(VENV)/.dev ## ruff (style and format) and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev ## print what things cost, as ratios taken side by side
+	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+wheel: $(VENV)/.dev ## build the wheel into dist/
+	$(BIN)/python -m build --no-isolation --wheel --outdir dist .
+
+clean: ## remove everything that make made
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,108 @@
+"""What `serve` is told, validated and immutable; made by the command line from flags, environment and file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from exporter.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """How to reach Zoho Voice. URLs are origins without a trailing slash and without credentials."""
+
+    url: str = "https://voice.zoho.com"
+    accounts_url: str = "https://accounts.zoho.com"
+    timeout_s: float = 10.0
+    """For each phase of a request (connect, write, read, wait for a connection), and for the whole of it twice that."""
+    max_requests_per_minute: int = 30
+    """Per URL: Zoho locks a URL for ten minutes beyond 30 a minute (documented for call logs, assumed for all)."""
+    agents_per_request: int = 50
+    concurrency: int = 4
+    proxy: Secret | None = None
+    """A proxy URL; a secret because it may carry a password."""
+    ca_file: Path | None = None
+    """Certificates trusted beside the system's."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthSettings:
+    """Either client id, client secret and refresh token, or a ready access token (a value, or a file read anew)."""
+
+    client_id: str = ""
+    client_secret: Secret | None = None
+    refresh_token: Secret | None = None
+    access_token: Secret | None = None
+    access_token_file: Path | None = None
+    token_cache: Path = Path("zohovoice-token.json")
+
+
+@dataclass(frozen=True, slots=True)
+class AgentsSettings:
+    """Whom to track. With nothing named, everyone on Zoho's roster."""
+
+    ids: tuple[str, ...] = ()
+    zuids: tuple[str, ...] = ()
+    file: Path | None = None
+    discover: bool = True
+    refresh_interval_s: float = 900.0
+    """How often the roster is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class PollSettings:
+    """When to poll."""
+
+    interval_s: float = 30.0
+    max_age_s: float = 90.0
+    """How long the last good poll is shown while polls fail; after it the agent families disappear."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistorySettings:
+    """Where transitions are recorded."""
+
+    db: Path = Path("zohovoice.db")
+    mode: int = 0o600
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """Which families are exposed."""
+
+    per_agent: bool = True
+    agent_seconds: bool = True
+    agent_limit: int | None = None
+    """At most so many agents get series of their own; None means no limit."""
+    names: bool = False
+    """Expose names and teams of agents (`zohovoice_agent_info`): personal data."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """Where and what to serve. A listen address is `host:port`, `:port` or `[v6]:port`."""
+
+    listen_addresses: tuple[str, ...] = (":10042",)
+    telemetry_path: str = "/metrics"
+    disable_exporter_metrics: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """What is logged to stderr, and how: `logfmt` or `json`."""
+
+    level: str = "info"
+    format: str = "logfmt"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that `serve` needs."""
+
+    api: ApiSettings = ApiSettings()
+    auth: AuthSettings = AuthSettings()
+    agents: AgentsSettings = AgentsSettings()
+    poll: PollSettings = PollSettings()
+    history: HistorySettings = HistorySettings()
+    metrics: MetricsSettings = MetricsSettings()
+    web: WebSettings = WebSettings()
+    log: LogSettings = LogSettings()
