@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 Cell = str | int | float | bool | None
-"""What a row holds: instants and durations as integer milliseconds, shares as a float from 0 to 1; None is not known."""
+"""What a row holds: instants and durations as integer milliseconds, shares as a float from 0 to 1; None: not known."""
 
 
 class ColumnKind(Enum):
