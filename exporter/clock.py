@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Coroutine
+from datetime import UTC, datetime
 from typing import Protocol
 
 
@@ -32,3 +34,26 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))
+
+
+def utc_text(instant_ms: int) -> str:
+    """The instant as RFC 3339 in UTC with milliseconds, as the log writes it: `2026-11-22T14:10:00.250Z`."""
+    seconds, milliseconds = divmod(instant_ms, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
+
+
+async def first_of(*waits: Coroutine[object, object, object]) -> None:
+    """Run `waits` side by side until one of them ends, then cancel the others: how a sleep or a poll ends at shutdown.
+
+    Raises what one of them raised, once all have ended.
+    """
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome

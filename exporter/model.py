@@ -131,6 +131,8 @@ class EndReason(Enum):
     POLL_FAILURE = "poll failure"
     CLOCK_STEP = "clock step"
     RECONFIGURED = "reconfigured"
+    NOT_WRITTEN = "not written"
+    """Polls were complete, but the database could not be written for longer than memory holds them."""
 
 
 @dataclass(frozen=True, slots=True)

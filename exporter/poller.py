@@ -1,0 +1,213 @@
+"""When to poll, and what to do when a poll fails: fixed rate on the monotonic clock, never two at once."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, Protocol
+
+from exporter.clock import Clock, first_of
+from exporter.model import Agent, AgentId, EndReason, Poll, PollFacts, Roster, TrackerState
+from exporter.tracker import LatePoll, Pace, advance
+from exporter.zoho.errors import ApiError
+
+log: Final = logging.getLogger(__name__)
+
+CLOCK_STEP_TOLERANCE_MS: Final = 2_000
+"""The wall clock may drift so far from the monotonic one between two polls before it counts as a step (3.5)."""
+
+
+class Sampler(Protocol):
+    """Takes one complete poll, or raises ApiError; `deadline` is a value of the monotonic clock."""
+
+    async def sample(self, agent_ids: tuple[AgentId, ...], deadline: float) -> Poll: ...
+
+
+class PollRecorder(Protocol):
+    """Where the facts of polls go."""
+
+    def record(
+        self,
+        before: TrackerState,
+        facts: PollFacts,
+        after: TrackerState,
+        agents: Mapping[AgentId, Agent],
+        pace: Pace,
+    ) -> TrackerState: ...
+    async def settled(self, seconds: float) -> None: ...
+
+
+class PollObserver(Protocol):
+    """Who wants to know how the polls go; durations in seconds, instants in milliseconds UTC."""
+
+    def poll_succeeded(self, poll: Poll, facts: PollFacts, state: TrackerState, duration_s: float) -> None: ...
+    def poll_failed(self, reason: str, at_ms: int, duration_s: float) -> None: ...
+    def poll_skipped(self) -> None: ...
+    def backoff(self, seconds: float) -> None: ...
+    def interval(self, seconds: float) -> None: ...
+
+
+class Poller:
+    """Samples the roster's agents at a fixed rate and hands the facts on.
+
+    A poll that overruns its interval makes the ticks that it covers count as skipped, and the next one starts on the
+    next tick. A failed poll changes nothing but the counters; the next one comes at its time. Only a lock (a throttle,
+    or the token endpoint) makes the poller pause, until the instant that the lock names.
+    """
+
+    def __init__(
+        self,
+        sampler: Sampler,
+        recorder: PollRecorder,
+        observer: PollObserver,
+        clock: Clock,
+        *,
+        state: TrackerState,
+        resumed_end: EndReason | None,
+        interval_s: Callable[[int], float],
+        timeout_s: float,
+        publish: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`interval_s` gives the interval at which so many agents can be polled; `publish` shows a poll's outcome."""
+        self._sampler = sampler
+        self._recorder = recorder
+        self._observer = observer
+        self._clock = clock
+        self._state = state
+        self._silence = resumed_end or EndReason.POLL_FAILURE
+        self._interval_for = interval_s
+        self._timeout_s = timeout_s
+        self._publish = publish
+        self._roster: Roster | None = None
+        self._roster_known = asyncio.Event()
+        self._interval_s = interval_s(len(state.agents))
+        self._locked_until_ms = 0
+        self._offset_ms: int | None = None
+        self._failing: _Failing | None = None
+        self._ever_succeeded = False
+
+    def use(self, roster: Roster) -> None:
+        """Poll this roster from the next poll on, at the interval that its size allows."""
+        self._roster = roster
+        self._roster_known.set()
+        interval_s = self._interval_for(len(roster.agents))
+        if interval_s != self._interval_s:
+            log.warning(
+                "the poll interval changes, so that the requests per minute stay under --api.max-requests-per-minute",
+                extra={"fields": {"agents": len(roster.agents), "from_s": self._interval_s, "to_s": interval_s}},
+            )
+            self._interval_s = interval_s
+        self._observer.interval(interval_s)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Poll until `stop` is set. A poll that is under way then is given up; nothing of it is kept."""
+        await first_of(self._roster_known.wait(), stop.wait())
+        tick = self._clock.monotonic()
+        while not stop.is_set():
+            await first_of(self._tick(), stop.wait())
+            tick = await self._next_tick(tick, stop)
+
+    async def poll_once(self) -> None:
+        """One poll of the present roster, whatever comes of it; public so that tests and the demo can drive it."""
+        roster = self._roster
+        assert roster is not None, "use() comes before the first poll"
+        started = self._clock.monotonic()
+        deadline = started + max(self._interval_s, self._timeout_s)
+        try:
+            poll = await self._sampler.sample(tuple(roster.agents), deadline)
+        except ApiError as error:
+            self._failed(error, self._clock.monotonic() - started)
+        else:
+            await self._succeeded(self._with_clock_step(poll), roster, self._clock.monotonic() - started)
+
+    async def _tick(self) -> None:
+        """A poll, or a skip when a lock is in force; then show it."""
+        wait_ms = self._locked_until_ms - self._clock.now_ms()
+        if wait_ms > 0:
+            self._observer.poll_skipped()
+            self._observer.backoff(wait_ms / 1000)
+        else:
+            self._observer.backoff(0.0)
+            await self.poll_once()
+        await self._publish()
+
+    async def _next_tick(self, tick: float, stop: asyncio.Event) -> float:
+        """Sleep to the next tick after `tick` that lies ahead, counting those that have passed; returns it."""
+        now = self._clock.monotonic()
+        missed = max(0, int((now - tick) / self._interval_s))
+        # A tick that is reached exactly now is not missed: it is the next.
+        if missed and now - tick == missed * self._interval_s:
+            missed -= 1
+        for _ in range(missed):
+            self._observer.poll_skipped()
+        following = tick + (missed + 1) * self._interval_s
+        if not stop.is_set():
+            await first_of(self._clock.sleep(following - now), stop.wait())
+        return following
+
+    async def _succeeded(self, poll: Poll, roster: Roster, duration_s: float) -> None:
+        pace = Pace.of_interval(round(self._interval_s * 1000))
+        before = self._state
+        try:
+            after, facts = advance(before, poll, roster.agents, pace, silence=self._silence)
+        except LatePoll:
+            # The wall clock was set back. What agents do now is known all the same, so it is shown; whether it can
+            # be recorded is for the recorder to say.
+            before = TrackerState(before.agents, None)
+            after, facts = advance(before, poll, roster.agents, pace)
+        self._silence = EndReason.POLL_FAILURE
+        self._state = self._recorder.record(before, facts, after, roster.agents, pace)
+        self._observer.poll_succeeded(poll, facts, after, duration_s)
+        self._log_success(facts, duration_s)
+        # The counters of what was written belong to the poll that is shown; but a slow disk must not hold it back.
+        await self._recorder.settled(1.0)
+
+    def _failed(self, error: ApiError, duration_s: float) -> None:
+        now_ms = self._clock.now_ms()
+        self._observer.poll_failed(error.reason, now_ms, duration_s)
+        until_ms = error.retry_at_ms
+        if until_ms is not None and until_ms > now_ms:
+            self._locked_until_ms = until_ms
+            self._observer.backoff((until_ms - now_ms) / 1000)
+        fields = {"reason": error.reason, "error": str(error)}
+        if self._failing is None or self._failing.reason != error.reason:
+            log.warning("polls fail", extra={"fields": fields})
+        else:
+            log.debug("poll failed", extra={"fields": fields})
+        since = self._failing.since if self._failing is not None else self._clock.monotonic()
+        polls = self._failing.polls + 1 if self._failing is not None else 1
+        self._failing = _Failing(error.reason, since, polls)
+
+    def _log_success(self, facts: PollFacts, duration_s: float) -> None:
+        fields: dict[str, object] = {
+            "agents": len(facts.poll.readings),
+            "transitions": len(facts.transitions),
+            "duration_s": round(duration_s, 3),
+        }
+        log.debug("poll", extra={"fields": fields})
+        if self._failing is not None:
+            failed_for_s = round(self._clock.monotonic() - self._failing.since, 3)
+            more = {"failed_polls": self._failing.polls, "failed_for_s": failed_for_s}
+            log.info("polls succeed again", extra={"fields": fields | more})
+            self._failing = None
+        elif not self._ever_succeeded:
+            log.info("first good poll", extra={"fields": fields})
+        self._ever_succeeded = True
+
+    def _with_clock_step(self, poll: Poll) -> Poll:
+        """The poll, marked if the wall clock stepped against the monotonic one since the poll before."""
+        offset_ms = self._clock.now_ms() - round(self._clock.monotonic() * 1000)
+        before, self._offset_ms = self._offset_ms, offset_ms
+        if before is None or abs(offset_ms - before) <= CLOCK_STEP_TOLERANCE_MS:
+            return poll
+        return Poll(poll.sent, poll.received, poll.readings, offset_ms - before)
+
+
+class _Failing:
+    """A row of failed polls: why the latest failed, since when (monotonic seconds), how many."""
+
+    __slots__ = ("polls", "reason", "since")
+
+    def __init__(self, reason: str, since: float, polls: int) -> None:
+        self.reason = reason
+        self.since = since
+        self.polls = polls

@@ -1,0 +1,123 @@
+"""Whom to track: what was named by flag and file, and what Zoho's roster says, as one `Roster` that is kept fresh."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from exporter.clock import Clock, first_of
+from exporter.model import Agent, Roster
+from exporter.settings import AgentsSettings
+from exporter.zoho.errors import ApiError
+from exporter.zoho.roster import RosterListing
+
+log: Final = logging.getLogger(__name__)
+
+_FIRST_RETRY_S: Final = 10.0
+_ROSTER_DEADLINE_S: Final = 120.0
+
+
+class RosterObserver(Protocol):
+    """Who wants to know how the roster fares."""
+
+    def roster_refreshed(self, roster: Roster) -> None: ...
+    def roster_failed(self, reason: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RosterChoice:
+    """Which agents are wanted: those named by flag or file as long as they are named, others as the roster has them."""
+
+    settings: AgentsSettings
+    file_agents: tuple[Agent, ...] = ()
+
+    @property
+    def needs_listing(self) -> bool:
+        """Whether Zoho's roster must be read: to discover agents, or to find the agent ids that belong to zuids."""
+        return self.settings.discover or bool(self.settings.zuids)
+
+    def named(self, now_ms: int) -> Roster:
+        """The roster of those named by agent id, for when Zoho's is not needed; read at `now_ms`."""
+        return Roster(agents={agent.agent_id: agent for agent in self._named_agents()}, read_at=now_ms)
+
+    def from_listing(self, listing: RosterListing) -> Roster:
+        """The roster that Zoho's listing and the names given make together.
+
+        What the agents file says of a name or a team goes before what Zoho says.
+        """
+        listed = {row.agent_id: Agent(row.agent_id, row.name, row.team) for row in listing.rows}
+        agents = dict(listed) if self.settings.discover else {}
+        by_zuid = {row.zuid: row.agent_id for row in listing.rows if row.zuid}
+        unmatched = [zuid for zuid in self.settings.zuids if zuid not in by_zuid]
+        if unmatched:
+            log.warning(
+                "zuids that are not on the roster are not tracked",
+                extra={"fields": {"zuids": ",".join(unmatched), "rows": len(listing.rows)}},
+            )
+        for zuid in self.settings.zuids:
+            if zuid in by_zuid:
+                agents[by_zuid[zuid]] = listed[by_zuid[zuid]]
+        for agent in self._named_agents():
+            on_list = listed.get(agent.agent_id, agent)
+            agents[agent.agent_id] = Agent(agent.agent_id, agent.name or on_list.name, agent.team or on_list.team)
+        return Roster(agents=agents, read_at=listing.read_at, rows_ignored=listing.rows_ignored)
+
+    def _named_agents(self) -> Sequence[Agent]:
+        in_file = {agent.agent_id for agent in self.file_agents}
+        return [*self.file_agents, *(Agent(agent_id) for agent_id in self.settings.ids if agent_id not in in_file)]
+
+
+class RosterKeeper:
+    """Reads Zoho's roster at its own, slow rate and hands each new one on; a failure keeps the one before in force."""
+
+    def __init__(
+        self,
+        choice: RosterChoice,
+        read: Callable[[float], Awaitable[RosterListing]],
+        use: Callable[[Roster], None],
+        observer: RosterObserver,
+        clock: Clock,
+    ) -> None:
+        """`read` takes a deadline on the monotonic clock; `use` gets each new roster."""
+        self._choice = choice
+        self._read = read
+        self._use = use
+        self._observer = observer
+        self._clock = clock
+        self._failing: str | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Read the roster now and at each refresh interval until `stop` is set; sooner after a failure."""
+        if not self._choice.needs_listing:
+            self._use(self._choice.named(self._clock.now_ms()))
+            return
+        retry_s = _FIRST_RETRY_S
+        while not stop.is_set():
+            locked_s = await self.refresh()
+            wait_s = self._choice.settings.refresh_interval_s
+            if locked_s is None:
+                retry_s = _FIRST_RETRY_S
+            else:
+                wait_s = max(locked_s, min(retry_s, wait_s))
+                retry_s *= 2
+            await first_of(self._clock.sleep(wait_s), stop.wait())
+
+    async def refresh(self) -> float | None:
+        """Read the roster once. None if that worked, else how many seconds a lock forbids the next try (mostly 0)."""
+        try:
+            listing = await self._read(self._clock.monotonic() + _ROSTER_DEADLINE_S)
+        except ApiError as error:
+            self._observer.roster_failed(error.reason)
+            if self._failing != error.reason:
+                fields = {"reason": error.reason, "error": str(error)}
+                log.warning("the roster cannot be read; the one before stays in force", extra={"fields": fields})
+            self._failing = error.reason
+            return max(0.0, ((error.retry_at_ms or 0) - self._clock.now_ms()) / 1000)
+        roster = self._choice.from_listing(listing)
+        if self._failing is not None:
+            log.info("the roster can be read again", extra={"fields": {"agents": len(roster.agents)}})
+            self._failing = None
+        self._observer.roster_refreshed(roster)
+        self._use(roster)
+        return None
