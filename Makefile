@@ -6,7 +6,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 
-.PHONY: help demo test test-all lint format bench wheel lock clean
+.PHONY: help demo test test-all lint format bench dashboards wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,9 @@ format: $(VENV)/.dev ## let ruff mend what it can
 
 bench: $(VENV)/.dev ## print what things cost, as ratios taken side by side
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+dashboards: $(VENV)/.dev ## write grafana/dashboards/*.json anew from their source
+	$(BIN)/python -m grafana.build
 
 wheel: $(VENV)/.dev ## build the wheel into dist/
 	$(BIN)/python -m build --no-isolation --wheel --outdir dist .

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from exporter.clock import Clock, first_of
 from exporter.model import Agent, AgentId, EndReason, Poll, PollFacts, Roster, TrackerState
 from exporter.tracker import LatePoll, Pace, advance
-from exporter.zoho.errors import ApiError
+from exporter.zoho.errors import ApiError, RateLimited
 
 log: Final = logging.getLogger(__name__)
 
@@ -164,10 +164,9 @@ class Poller:
     def _failed(self, error: ApiError, duration_s: float) -> None:
         now_ms = self._clock.now_ms()
         self._observer.poll_failed(error.reason, now_ms, duration_s)
-        until_ms = error.retry_at_ms
-        if until_ms is not None and until_ms > now_ms:
-            self._locked_until_ms = until_ms
-            self._observer.backoff((until_ms - now_ms) / 1000)
+        if isinstance(error, RateLimited) and error.until_ms > now_ms:
+            self._locked_until_ms = error.until_ms
+            self._observer.backoff((error.until_ms - now_ms) / 1000)
         fields = {"reason": error.reason, "error": str(error)}
         if self._failing is None or self._failing.reason != error.reason:
             log.warning("polls fail", extra={"fields": fields})

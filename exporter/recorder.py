@@ -7,7 +7,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, ParamSpec, Protocol, TypeVar
 
 from exporter.clock import Clock, first_of, utc_text
@@ -67,6 +67,10 @@ class Recorder:
         limit: int = PENDING_LIMIT,
     ) -> None:
         """`thread` is the single thread that opened `writer`: SQLite connections stay on theirs."""
+        self.resumed: Final = writer.resumed
+        """What the history knew when it was opened."""
+        self.resumed_end: Final = writer.resumed_end
+        """Why the latest stretch in it had ended; None for an empty history."""
         self._writer = writer
         self._thread = thread
         self._clock = clock
@@ -74,14 +78,16 @@ class Recorder:
         self._limit = limit
         self._queue: deque[_Pending] = deque()
         self._weight = 0
-        self._written: TrackerState = writer.resumed
-        self._queued: TrackerState = writer.resumed
+        self._written: TrackerState = self.resumed
+        self._queued: TrackerState = self.resumed
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._failing_since: float | None = None
         self._in_flight = False
-        self._refused = 0
+        self._refusing = False
+        self._refused_step_ms = 0
+        """How far the clock stepped with polls that were refused: the next one accepted begins a stretch for it."""
         self._incidents: deque[tuple[int, str, str]] = deque(maxlen=1_000)
 
     def record(
@@ -98,12 +104,14 @@ class Recorder:
         """
         if before is not self._queued:
             # Facts were given up, or polls refused: compare with what the history really knows.
+            poll = replace(facts.poll, clock_step_ms=facts.poll.clock_step_ms + self._refused_step_ms)
             try:
-                after, facts = advance(self._queued, facts.poll, agents, pace, silence=self._silence())
+                after, facts = advance(self._queued, poll, agents, pace, silence=EndReason.NOT_WRITTEN)
             except LatePoll as late:
                 self._refuse(late)
+                self._refused_step_ms = poll.clock_step_ms
                 return after
-        self._refused = 0
+        self._refusing, self._refused_step_ms = False, 0
         if facts.poll.clock_step_ms:
             self._note(facts.poll.received, "clock step", f"the wall clock stepped by {facts.poll.clock_step_ms} ms")
         self._append(_Pending(facts, after))
@@ -126,7 +134,7 @@ class Recorder:
                 wait_s = _FIRST_RETRY_S
             elif stop.is_set():
                 self._give_up()
-            else:
+            elif self._queue:
                 await self._pause(stop, wait_s)
                 wait_s = min(wait_s * 2, _LONGEST_RETRY_S)
 
@@ -145,13 +153,10 @@ class Recorder:
         except (sqlite3.Error, OSError, DatabaseError) as error:
             log.error("the history could not be closed in good order", extra={"fields": {"error": str(error)}})
 
-    def _silence(self) -> EndReason:
-        return EndReason.CLOCK_STEP if self._refused else EndReason.NOT_WRITTEN
-
     def _refuse(self, late: LatePoll) -> None:
-        """A poll that falls into the past already written is counted, not recorded (history-semantics, 3.5)."""
-        self._refused += 1
-        if self._refused == 1:
+        """A poll that falls into the past already written is not recorded; the first of a row is noted."""
+        if not self._refusing:
+            self._refusing = True
             log.warning(
                 "the wall clock was set back: polls are not recorded until it passes the last recorded one",
                 extra={"fields": {"received": utc_text(late.received), "recorded": utc_text(late.recorded)}},
@@ -211,6 +216,13 @@ class Recorder:
         self._in_flight = True
         try:
             written, statistics = await self._call(_append_and_measure, self._writer, pending.facts)
+        except sqlite3.IntegrityError as error:
+            # Trying again would fail again, for ever: better a gap in the history than no history from here on.
+            self._observer.history_write_failed()
+            log.error("the history refuses facts that contradict it", extra={"fields": {"error": str(error)}})
+            self._in_flight = False
+            self._give_up()
+            return False
         except (sqlite3.Error, OSError, DatabaseError) as error:
             self._observer.history_write_failed()
             if self._failing_since is None:

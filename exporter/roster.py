@@ -9,13 +9,15 @@ from typing import Final, Protocol
 from exporter.clock import Clock, first_of
 from exporter.model import Agent, Roster
 from exporter.settings import AgentsSettings
-from exporter.zoho.errors import ApiError
+from exporter.zoho.errors import ApiError, RateLimited
 from exporter.zoho.roster import RosterListing
 
 log: Final = logging.getLogger(__name__)
 
 _FIRST_RETRY_S: Final = 10.0
-_ROSTER_DEADLINE_S: Final = 120.0
+_SHORTEST_DEADLINE_S: Final = 120.0
+"""How long one reading of the roster may take, where the refresh interval does not allow more: at 30 requests a minute
+that is some 3,000 users."""
 
 
 class RosterObserver(Protocol):
@@ -106,14 +108,16 @@ class RosterKeeper:
     async def refresh(self) -> float | None:
         """Read the roster once. None if that worked, else how many seconds a lock forbids the next try (mostly 0)."""
         try:
-            listing = await self._read(self._clock.monotonic() + _ROSTER_DEADLINE_S)
+            allowed_s = max(_SHORTEST_DEADLINE_S, self._choice.settings.refresh_interval_s)
+            listing = await self._read(self._clock.monotonic() + allowed_s)
         except ApiError as error:
             self._observer.roster_failed(error.reason)
             if self._failing != error.reason:
                 fields = {"reason": error.reason, "error": str(error)}
                 log.warning("the roster cannot be read; the one before stays in force", extra={"fields": fields})
             self._failing = error.reason
-            return max(0.0, ((error.retry_at_ms or 0) - self._clock.now_ms()) / 1000)
+            until_ms = error.until_ms if isinstance(error, RateLimited) else 0
+            return max(0.0, (until_ms - self._clock.now_ms()) / 1000)
         roster = self._choice.from_listing(listing)
         if self._failing is not None:
             log.info("the roster can be read again", extra={"fields": {"agents": len(roster.agents)}})

@@ -109,7 +109,7 @@ def play(
 
 
 def timeout() -> RequestTimeout:
-    return RequestTimeout(Endpoint.STATUSES, "asking for statuses took too long")
+    return RequestTimeout("asking for statuses took too long", Endpoint.STATUSES)
 
 
 def test_polls_come_at_a_fixed_rate_whatever_each_one_takes() -> None:
@@ -144,7 +144,7 @@ def test_one_failed_poll_does_not_break_a_stretch_and_two_do() -> None:
 
 def test_a_throttle_pauses_polls_until_the_instant_it_names_and_each_tick_counts_as_skipped() -> None:
     start = FakeClock().now_ms()
-    locked = RateLimited(Endpoint.STATUSES, "Zoho asks for a pause", until_ms=start + 100_000)
+    locked = RateLimited("Zoho asks for a pause", Endpoint.STATUSES, until_ms=start + 100_000)
     sampler, notes = play(locked, AVAILABLE)
 
     assert sampler.polled_at == pytest.approx([1000.0, 1120.0]), "ticks at 30, 60 and 90 s fall into the lock"

@@ -1,0 +1,244 @@
+"""The program that `serve` runs: poll loop, roster loop, recorder and web server on one event loop."""
+
+import asyncio
+import contextlib
+import dataclasses
+import functools
+import logging
+import os
+import platform
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from exporter import __version__
+from exporter.agents_file import load_agents_file
+from exporter.clock import Clock, SystemClock
+from exporter.history.writer import HistoryWriter, RunInfo
+from exporter.metrics.instruments import Instruments
+from exporter.model import EndReason, Roster, TrackerState
+from exporter.poller import Poller
+from exporter.recorder import Recorder, RecorderObserver
+from exporter.roster import RosterChoice, RosterKeeper
+from exporter.settings import Settings
+from exporter.web.app import WebState, create_app
+from exporter.web.heartbeat import Heartbeat
+from exporter.web.listen import bind, parse_listen_address, urls
+from exporter.web.server import serve as serve_web
+from exporter.zoho.endpoints import Endpoint
+from exporter.zoho.roster import read_roster
+from exporter.zoho.session import Session, open_session
+from exporter.zoho.throttle import WINDOW_S, Budget, lengthened_interval_s, requests_per_poll
+
+log: Final = logging.getLogger(__name__)
+
+_LAST_WRITES_S: Final = 2.0
+"""How long a stopping program tries to write what is queued: SIGTERM must end it within five seconds."""
+
+
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code.
+
+    Raises ExporterError for what is wrong at the start: the database, the addresses, the credentials, the agents file.
+    """
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, stop.set)
+        await serve(settings, stop)
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(main())
+    return 0
+
+
+async def serve(
+    settings: Settings,
+    stop: asyncio.Event,
+    *,
+    clock: Clock | None = None,
+    on_ready: Callable[[tuple[str, ...]], None] = lambda urls: None,
+) -> None:
+    """The same as a coroutine that ends when `stop` is set; `on_ready` is told the addresses once they answer."""
+    clock = clock or SystemClock()
+    file_agents = load_agents_file(settings.agents.file) if settings.agents.file else ()
+    choice = RosterChoice(settings.agents, file_agents)
+    sockets = bind([parse_listen_address(address) for address in settings.web.listen_addresses])
+    try:
+        instruments = Instruments(
+            settings.metrics,
+            settings.poll,
+            __version__,
+            revision(),
+            clock=clock,
+            exporter_metrics=not settings.web.disable_exporter_metrics,
+        )
+        async with (
+            _recorder(settings, clock, instruments) as recorder,
+            open_session(
+                settings.api, settings.auth, clock=clock, observer=instruments, version=__version__
+            ) as session,
+        ):
+            log.info("started", extra={"fields": effective(settings)})
+            count_earlier_requests(session.budget, recorder.resumed, settings, clock)
+            if session.memory.token is not None:
+                instruments.token_known(session.memory.token.expires_at)
+            program = _Program(settings, clock, instruments, recorder, session, choice)
+            await program.run(sockets, stop, on_ready)
+    finally:
+        for listener in sockets:
+            listener.close()
+
+
+class _Program:
+    """The loops of one run, started and stopped together."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        instruments: Instruments,
+        recorder: Recorder,
+        session: Session,
+        choice: RosterChoice,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._instruments = instruments
+        self._recorder = recorder
+        self._app = create_app(WebState(settings.web, instruments, clock, Heartbeat(clock), __version__))
+        self._poller = Poller(
+            session.sampler,
+            recorder,
+            instruments,
+            clock,
+            state=recorder.resumed,
+            resumed_end=recorder.resumed_end,
+            interval_s=self._interval_for,
+            timeout_s=settings.api.timeout_s,
+            publish=self._publish,
+        )
+        self._keeper = RosterKeeper(
+            choice,
+            lambda deadline: read_roster(session.client, deadline, clock),
+            self._poller.use,
+            instruments,
+            clock,
+        )
+        if choice.needs_listing and recorder.resumed.agents:
+            # Polls need not wait for the roster: those who were tracked are asked for until it says otherwise.
+            self._poller.use(Roster({name: tracked.agent for name, tracked in recorder.resumed.agents.items()}, 0))
+
+    async def run(
+        self, sockets: Sequence[socket.socket], stop: asyncio.Event, on_ready: Callable[[tuple[str, ...]], None]
+    ) -> None:
+        await self._publish()
+        addresses = urls(sockets)
+        last_writes, last_answers = asyncio.Event(), asyncio.Event()
+
+        def ready() -> None:
+            log.info("listening", extra={"fields": {"addresses": ",".join(addresses)}})
+            on_ready(addresses)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(serve_web(self._app, sockets, last_answers, ready))
+            recording = group.create_task(self._recorder.run(last_writes))
+            loops = [
+                group.create_task(self._keeper.run(stop)),
+                group.create_task(self._poller.run(stop)),
+            ]
+            await stop.wait()
+            log.info("stopping")
+            await asyncio.wait(loops)
+            last_writes.set()
+            await asyncio.wait([recording], timeout=_LAST_WRITES_S)
+            recording.cancel()
+            last_answers.set()
+
+    def _interval_for(self, agents: int) -> float:
+        return lengthened_interval_s(agents, self._settings.api, self._settings.poll.interval_s)
+
+    async def _publish(self) -> None:
+        await self._instruments.publish_in_steps(self._clock.now_ms())
+
+
+@asynccontextmanager
+async def _recorder(settings: Settings, clock: Clock, observer: RecorderObserver) -> AsyncIterator[Recorder]:
+    """Open the history on a thread of its own; end the run in good order afterwards."""
+    thread = ThreadPoolExecutor(1, thread_name_prefix="history")
+    try:
+        run = RunInfo(
+            version=__version__,
+            host=platform.node(),
+            boot_id=_boot_id(),
+            pid=os.getpid(),
+            started=clock.now_ms(),
+        )
+        opening = functools.partial(HistoryWriter.open, settings.history.db, run, mode=settings.history.mode)
+        writer = await asyncio.get_running_loop().run_in_executor(thread, opening)
+        recorder = Recorder(writer, thread, clock, observer)
+        try:
+            yield recorder
+        finally:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WRITES_S):
+                    await recorder.close(EndReason.SHUTDOWN)
+    finally:
+        thread.shutdown(wait=False, cancel_futures=True)
+
+
+def count_earlier_requests(budget: Budget, resumed: TrackerState, settings: Settings, clock: Clock) -> None:
+    """Let the requests of a run just before this one count: a program that crashes and starts in a loop polls at each
+    start, and must stay within --api.max-requests-per-minute all the same.
+    """
+    stretch = resumed.stretch
+    if stretch is None:
+        return
+    requests = requests_per_poll(len(resumed.agents), settings.api)
+    for polls_ago in range(stretch.polls):
+        age_s = (clock.now_ms() - stretch.last_sent + polls_ago * stretch.interval_ms) / 1000
+        if not 0 <= age_s < WINDOW_S:
+            return
+        budget.preload(Endpoint.STATUSES, requests, age_s)
+
+
+def revision() -> str:
+    """The revision that an image or package was built from, if the build left it beside the code; else ""."""
+    file = Path(__file__).with_name("REVISION")
+    return file.read_text("utf-8").strip() if file.is_file() else ""
+
+
+def effective(settings: Settings) -> dict[str, object]:
+    """The configuration in force, for the first line of the log; secrets show as `<secret>`."""
+    fields: dict[str, object] = {"version": __version__}
+    for room in dataclasses.fields(settings):
+        if room.name == "log":
+            continue
+        values = getattr(settings, room.name)
+        for field in dataclasses.fields(values):
+            value = getattr(values, field.name)
+            if value not in (None, (), ""):
+                fields[f"{room.name}.{field.name}"] = ",".join(value) if isinstance(value, tuple) else str(value)
+    return fields
+
+
+def _boot_id() -> str:
+    """Linux' id of this boot of the machine; "" elsewhere."""
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    return ""
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where it is installed; it answers scrapes in less time, and nothing depends on it."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,210 @@
+"""The program that `demo` runs: the simulator, a few days of recorded history, and `serve` against it."""
+
+import asyncio
+import json
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from exporter import __version__, app
+from exporter.backfill import Past, record_past
+from exporter.clock import SystemClock
+from exporter.demo_settings import DemoSettings
+from exporter.errors import ExporterError, UsageError
+from exporter.history.window import machine_zone
+from exporter.history.writer import HistoryWriter, RunInfo
+from exporter.model import EndReason
+from exporter.settings import (
+    ApiSettings,
+    AuthSettings,
+    HistorySettings,
+    MetricsSettings,
+    PollSettings,
+    Settings,
+    WebSettings,
+)
+from exporter.simulator.faults import Switchboard
+from exporter.simulator.server import RunningSimulator, run_simulator
+from exporter.simulator.simulation import Simulation, SimulationSettings
+
+_INTERVAL_S: Final = 15.0
+_DAY_MS: Final = 86_400_000
+_MINUTE_MS: Final = 60_000
+_TURNED_OFF: Final = ((27 * 60, 25), (5 * 60, 3))
+"""When nobody was looking: (minutes before now, minutes long). A demo without unknown time would not show the point."""
+
+
+def run(settings: DemoSettings) -> int:
+    """Fill the database unless it is filled, then serve until SIGTERM or SIGINT; returns the exit code."""
+    stage = _Stage.prepare(settings)
+    if not stage.filled:
+        _fill(settings, stage)
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, stop.set)
+        await serve(settings, stage, stop)
+
+    asyncio.run(main())
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """What an earlier demo in the same directory has settled, or this one settles."""
+
+    directory: Path
+    seed: int
+    agents: int
+    shifts_around: int
+    filled: bool
+
+    @property
+    def db(self) -> Path:
+        return self.directory / "zohovoice.db"
+
+    @property
+    def simulation(self) -> SimulationSettings:
+        return SimulationSettings(
+            seed=self.seed, agents=self.agents, timezone=machine_zone(None).key, shifts_around=self.shifts_around
+        )
+
+    @classmethod
+    def prepare(cls, settings: DemoSettings) -> "_Stage":
+        """Make the directory, remove what must go, and say what holds. Raises ExporterError if it cannot be used."""
+        directory = settings.directory
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            kept = None if settings.fresh else cls._kept(directory)
+            # The simulator's tokens do not outlive it.
+            (directory / "zohovoice-token.json").unlink(missing_ok=True)
+            if kept is None:
+                for leftover in sorted(directory.glob("zohovoice.db*")):
+                    leftover.unlink()
+                return cls(directory, settings.seed, settings.agents, SystemClock().now_ms(), filled=False)
+        except OSError as error:
+            raise ExporterError(
+                f"the demo cannot keep its data in {directory}: {error.strerror}; choose another place with --directory"
+            ) from error
+        if (kept.seed, kept.agents) != (settings.seed, settings.agents):
+            raise UsageError(
+                f"the demo in {directory} was made with --seed {kept.seed} and --agents {kept.agents}: "
+                "give the same, or begin anew with --fresh"
+            )
+        return kept
+
+    @classmethod
+    def _kept(cls, directory: Path) -> "_Stage | None":
+        """What the directory's last demo settled; None if there was none, or it was interrupted while it filled."""
+        try:
+            stored = json.loads((directory / "demo.json").read_text("utf-8"))
+            return cls(directory, int(stored["seed"]), int(stored["agents"]), int(stored["shifts_around"]), filled=True)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def settle(self) -> None:
+        """Remember, so that the next demo in this directory goes on with it."""
+        stored = {"seed": self.seed, "agents": self.agents, "shifts_around": self.shifts_around}
+        (self.directory / "demo.json").write_text(json.dumps(stored) + "\n", "utf-8")
+
+
+def _fill(settings: DemoSettings, stage: _Stage) -> None:
+    clock = SystemClock()
+    now = clock.now_ms()
+    past = Past(
+        since=now - settings.days * _DAY_MS,
+        until=now,
+        interval_ms=round(_INTERVAL_S * 1000),
+        off=tuple((now - ago * _MINUTE_MS, now - (ago - length) * _MINUTE_MS) for ago, length in _TURNED_OFF),
+    )
+    run_info = RunInfo(version=__version__, host="demo", boot_id="", pid=os.getpid(), started=past.since)
+    writer = HistoryWriter.open(stage.db, run_info)
+    try:
+        with _progress_bar(settings.days, past.ticks) as progress:
+            record_past(Simulation(stage.simulation, clock), writer, past, seed=settings.seed, progress=progress)
+    finally:
+        writer.close(clock.now_ms(), EndReason.SHUTDOWN)
+    stage.settle()
+
+
+@contextmanager
+def _progress_bar(days: int, ticks: int) -> Iterator[Callable[[int], None]]:
+    """Yields a function to be told how many of `ticks` are done; shown on stderr."""
+    what = f"Recording {days} {'day' if days == 1 else 'days'} of history"
+    if not sys.stderr.isatty():
+        print(f"{what} ...", file=sys.stderr, flush=True)  # noqa: T201 - the demo talks to people
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(what), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(what, total=ticks)
+        yield lambda done: bar.update(task, completed=done)
+
+
+async def serve(settings: DemoSettings, stage: _Stage, stop: asyncio.Event) -> None:
+    """Run the simulator and, against it over HTTP, the same `serve` that a real account gets, until `stop` is set."""
+    clock = SystemClock()
+    simulation = Simulation(stage.simulation, clock)
+    simulation.prepare(clock.now_ms())
+    async with run_simulator(simulation, Switchboard(), port=settings.simulator_port) as simulator:
+        await app.serve(
+            _settings_against(simulator, settings, stage),
+            stop,
+            clock=clock,
+            on_ready=lambda urls: _welcome(urls, simulator, stage),
+        )
+
+
+def _settings_against(simulator: RunningSimulator, settings: DemoSettings, stage: _Stage) -> Settings:
+    credentials = simulator.credentials
+    return Settings(
+        api=ApiSettings(url=simulator.url, accounts_url=simulator.url),
+        auth=AuthSettings(
+            client_id=credentials.client_id,
+            client_secret=credentials.client_secret,
+            refresh_token=credentials.admin,
+            token_cache=stage.directory / "zohovoice-token.json",
+        ),
+        poll=PollSettings(interval_s=_INTERVAL_S, max_age_s=3 * _INTERVAL_S),
+        history=HistorySettings(db=stage.db),
+        metrics=MetricsSettings(names=True),
+        web=WebSettings(listen_addresses=settings.listen_addresses),
+        log=settings.log,
+    )
+
+
+def _welcome(urls: tuple[str, ...], simulator: RunningSimulator, stage: _Stage) -> None:
+    command = _command()
+    db = shlex.quote(str(stage.db))
+    lines = [
+        "",
+        f"  exporter    {urls[0]}/           (metrics: {urls[0]}/metrics)",
+        f"  simulator   {simulator.url}  ({stage.agents} agents, a poll every {_INTERVAL_S:g} s)",
+        f"  data        {stage.directory}            (--fresh begins anew)",
+        "",
+        "Three reports to try in another terminal:",
+        "",
+        f"  {command} history summary --db {db} --since 3d --team Sales",
+        f"  {command} history at now --db {db}",
+        f"  {command} history coverage --db {db} --since 3d",
+        "",
+        "Ctrl-C ends the demo.",
+    ]
+    print("\n".join(lines), flush=True)  # noqa: T201 - the demo talks to people
+
+
+def _command() -> str:
+    """How this program was called, for pasting."""
+    called = Path(sys.argv[0])
+    return f"{sys.executable} -m exporter" if called.name == "__main__.py" else shlex.quote(str(called))

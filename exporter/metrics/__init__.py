@@ -1,0 +1,1 @@
+"""One table of metric families; counting; rendering to bytes."""

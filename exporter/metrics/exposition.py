@@ -1,0 +1,160 @@
+"""What a scrape is answered with, prepared when a poll ends: bytes for both formats, plain and deflated.
+
+A body is the agents' families, the rest of the snapshot, and a small part that is made at the scrape. The agents' part
+has a second form for when the last good poll is too old, so that a scrape can choose without rendering anything.
+"""
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from exporter.metrics.blocks import AgentsContent, agent_sections
+from exporter.metrics.compress import crc32, flushed, gzip_member, new_deflater, piece
+from exporter.metrics.families import FAMILY, OWN_FAMILIES
+from exporter.metrics.text import Format, header, series_lines
+from exporter.metrics.values import Frozen
+
+_END: Final = {Format.TEXT: b"", Format.OPENMETRICS: b"# EOF\n"}
+
+T = TypeVar("T")
+Steps = Generator[None, None, T]
+"""Work in steps of about a millisecond each, between which the event loop may do other things."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The bytes of one part of a body, in one format."""
+
+    plain: tuple[bytes, ...]
+    """Not joined: the pieces of the two formats share what they have in common."""
+    deflated: bytes
+    """Raw deflate, ended by a full flush."""
+    crc: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exposition:
+    """An immutable snapshot; it is swapped by one assignment, so a scrape never sees half of two."""
+
+    made_at: int
+    """Wall clock in milliseconds."""
+    fresh: Mapping[Format, Prepared]
+    stale: Mapping[Format, Prepared]
+    """Without the agents' families."""
+    fresh_until: float | None
+    """Until when the agents may be shown, by the monotonic clock; None if there are none to show."""
+
+    def body(self, form: Format, *, gzip: bool, scrape_part: bytes = b"", with_agents: bool = True) -> bytes:
+        """A whole body; `scrape_part` is in the same format and holds none of the snapshot's families.
+
+        `gzip` gives one gzip member, which decompresses to exactly the plain body.
+        """
+        prepared = (self.fresh if with_agents else self.stale)[form]
+        last = scrape_part + _END[form]
+        if gzip:
+            return gzip_member(prepared.deflated, prepared.crc, prepared.length, last)
+        return b"".join((*prepared.plain, last))
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that an exposition is made of; nothing of it changes while it is rendered, so any thread may do that."""
+
+    made_at: int
+    up: bool
+    agents: AgentsContent | None
+    """None before the first good poll."""
+    values: Frozen
+    fresh_until: float | None
+    """See `Exposition`; set whenever `agents` is."""
+
+
+def render(snapshot: Snapshot) -> Exposition:
+    """The exposition of a snapshot, at once."""
+    steps = render_in_steps(snapshot)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            exposition: Exposition = done.value
+            return exposition
+
+
+def render_in_steps(snapshot: Snapshot) -> Steps[Exposition]:
+    """The exposition of a snapshot, as the generator's return value."""
+    rest = {form: _rest(snapshot.values, form) for form in Format}
+    yield
+    stale = {form: _prepared([_up(form, up=False), rest[form]]) for form in Format}
+    yield
+    if snapshot.agents is None:
+        return Exposition(snapshot.made_at, stale, stale, None)
+    sections = yield from _agents(snapshot.agents)
+    fresh = {}
+    for form in Format:
+        fresh[form] = yield from _joined(sections, form, _up(form, up=snapshot.up) + rest[form])
+    return Exposition(snapshot.made_at, fresh, stale, snapshot.fresh_until)
+
+
+def _rest(values: Frozen, form: Format) -> bytes:
+    lines: list[str] = []
+    for family in OWN_FAMILIES:
+        series = values.get(family.name)
+        if series:
+            lines.append(header(family, form))
+            lines.extend(series_lines(family, series))
+    return "".join(lines).encode()
+
+
+def _up(form: Format, *, up: bool) -> bytes:
+    return f"{header(FAMILY['zohovoice_up'], form)}zohovoice_up {int(up)}\n".encode()
+
+
+def _prepared(parts: list[bytes]) -> Prepared:
+    whole = b"".join(parts)
+    return Prepared((whole,), piece(whole), crc32(whole), len(whole))
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """A family's lines, the same in both formats, and deflated once for both."""
+
+    headers: Mapping[Format, bytes]
+    lines: tuple[bytes, ...]
+    deflated: bytes
+
+
+def _agents(content: AgentsContent) -> Steps[list[_Section]]:
+    """The agents' families that have samples."""
+    sections: list[_Section] = []
+    for family, pieces in agent_sections(content):
+        deflater = new_deflater()
+        lines: list[bytes] = []
+        deflated: list[bytes] = []
+        for some in pieces:
+            lines.append(some)
+            deflated.append(deflater.compress(some))
+            yield
+        if lines:
+            deflated.append(flushed(deflater))
+            headers = {form: header(family, form).encode() for form in Format}
+            sections.append(_Section(headers, tuple(lines), b"".join(deflated)))
+    return sections
+
+
+def _joined(sections: list[_Section], form: Format, tail: bytes) -> Steps[Prepared]:
+    """The sections in one format, and `tail` after them."""
+    plain: list[bytes] = []
+    deflated: list[bytes] = []
+    crc = length = 0
+    for section in sections:
+        head = section.headers[form]
+        deflated += (piece(head), section.deflated)
+        for part in (head, *section.lines):
+            plain.append(part)
+            crc = crc32(part, crc)
+            length += len(part)
+        yield
+    plain.append(tail)
+    deflated.append(piece(tail))
+    return Prepared(tuple(plain), b"".join(deflated), crc32(tail, crc), length + len(tail))

@@ -1,0 +1,1 @@
+"""The HTTP side: addresses, routes, negotiation, pages."""

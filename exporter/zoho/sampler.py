@@ -1,0 +1,77 @@
+"""One complete sample of many agents: in chunks, some at a time, whole or not at all."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from random import Random, SystemRandom
+
+from exporter.clock import Clock
+from exporter.errors import ExporterError
+from exporter.model import ABSENT, AgentId, Kind, Poll, Status
+from exporter.zoho.client import VoiceClient
+from exporter.zoho.endpoints import Endpoint
+from exporter.zoho.errors import NoStatus
+from exporter.zoho.retries import with_retries
+
+
+class Sampler:
+    """Asks for the status of any number of agents."""
+
+    def __init__(
+        self,
+        client: VoiceClient,
+        clock: Clock,
+        *,
+        agents_per_request: int,
+        concurrency: int,
+        random: Random | None = None,
+    ) -> None:
+        self._client = client
+        self._clock = clock
+        self._agents_per_request = agents_per_request
+        self._concurrency = concurrency
+        self._random = random or SystemRandom()
+
+    async def sample(self, agent_ids: Sequence[str], deadline: float) -> Poll:
+        """The poll of `agent_ids` (a repeated id counts once); nobody to ask makes no request.
+
+        A chunk that fails is tried again before `deadline` (monotonic); when one fails for good the others are
+        cancelled and its ApiError is raised. Raises NoStatus when every chunk was answered but no row of any carries
+        a status. May be cancelled at any time.
+        """
+        ids = list(dict.fromkeys(agent_ids))
+        size = self._agents_per_request
+        chunks = iter([ids[start : start + size] for start in range(0, len(ids), size)])
+        found: dict[AgentId, Status] = dict.fromkeys(ids, ABSENT)
+        sent, began = self._clock.now_ms(), self._clock.monotonic()
+        await self._all(chunks, found, deadline)
+        # By the monotonic clock: a step of the wall clock must not put the answer before the question.
+        received = sent + round((self._clock.monotonic() - began) * 1_000)
+        if ids and all(status.kind is not Kind.REPORTED for status in found.values()):
+            raise NoStatus(
+                f"{Endpoint.STATUSES.purpose}: Zoho answered, but gave a status for none of {len(ids)} agents; check "
+                "the agents' ids, and that the token's user is an administrator or supervises them",
+                Endpoint.STATUSES,
+            )
+        return Poll(sent, received, found)
+
+    async def _all(self, chunks: Iterator[list[str]], found: dict[AgentId, Status], deadline: float) -> None:
+        errors: tuple[ExporterError | ExceptionGroup[ExporterError], ...] = ()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._concurrency):
+                    group.create_task(self._work(chunks, found, deadline))
+        except* ExporterError as failed:
+            errors = failed.exceptions
+        if errors:  # raised out here, for a group of errors is no one clear sentence
+            raise errors[0]
+
+    async def _work(self, chunks: Iterator[list[str]], found: dict[AgentId, Status], deadline: float) -> None:
+        for chunk in chunks:
+
+            async def ask(chunk: list[str] = chunk) -> dict[AgentId, Status]:
+                return await self._client.readings(chunk, deadline)
+
+            answered = await with_retries(ask, clock=self._clock, deadline=deadline, random=self._random)
+            # Only whom this chunk asked for: an answer may mention others.
+            for agent_id in chunk:
+                found[agent_id] = answered.get(agent_id, ABSENT)

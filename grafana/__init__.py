@@ -1,0 +1,1 @@
+"""The dashboards as Python; `python -m grafana.build` writes them as JSON."""

@@ -1,0 +1,1 @@
+"""Tests against the real programs that users run: Prometheus, Chromium."""

@@ -1,0 +1,482 @@
+"""The HTTP side over real connections: routes, headers, negotiation, and what goes on while polls swap the body."""
+
+import asyncio
+import contextlib
+import gzip
+import html.parser
+import re
+import signal
+import socket
+import statistics
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from exporter.clock import SystemClock
+from exporter.errors import UsageError
+from exporter.metrics.text import Format
+from exporter.model import AVAILABLE, BUSY, KNOWN_STATUSES, Agent
+from exporter.settings import MetricsSettings, WebSettings
+from exporter.web.app import WebState, checked_telemetry_path, create_app
+from exporter.web.heartbeat import Heartbeat
+from exporter.web.listen import ListenAddress, bind, urls
+from exporter.web.server import serve
+from tests.support.clock import FakeClock
+from tests.support.metrics import Polled, read
+
+OPENMETRICS = {"accept": "application/openmetrics-text;version=1.0.0"}
+IDENTITY = {"accept-encoding": "identity"}
+
+
+@dataclass
+class Running:
+    """A served application and a client that is connected to it."""
+
+    client: httpx.AsyncClient
+    polled: Polled
+    port: int
+
+    async def get(self, path: str, **headers: str) -> httpx.Response:
+        return await self.client.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+@contextlib.asynccontextmanager
+async def running(polled: Polled | None = None, web: WebSettings | None = None) -> AsyncIterator[Running]:
+    polled = polled or Polled()
+    # The heartbeat must beat in real time; what is shown goes by the polls' clock.
+    state = WebState(web or WebSettings(), polled.instruments, polled.clock, Heartbeat(SystemClock()), "1.2.3")
+    sockets = bind([ListenAddress("127.0.0.1", 0)])
+    (url,) = urls(sockets)
+    port = sockets[0].getsockname()[1]
+    stop, ready = asyncio.Event(), asyncio.Event()
+    serving = asyncio.create_task(serve(create_app(state), sockets, stop, ready.set))
+    try:
+        await asyncio.wait_for(ready.wait(), 5)
+        async with httpx.AsyncClient(base_url=url, timeout=10) as client:
+            yield Running(client, polled, port)
+    finally:
+        stop.set()
+        await asyncio.wait_for(serving, 5)
+
+
+def with_server(
+    test: Callable[[Running], Awaitable[None]], polled: Polled | None = None, web: WebSettings | None = None
+) -> None:
+    async def run() -> None:
+        async with running(polled, web) as server:
+            await test(server)
+
+    asyncio.run(run())
+
+
+def test_metrics_are_served_in_both_formats_plain_and_packed() -> None:
+    polled = Polled(MetricsSettings(names=True))
+    polled.poll({"1": AVAILABLE}, {"1": Agent("1", "Zoë 🎧", "Süd")})
+
+    async def check(server: Running) -> None:
+        for headers, kind in (
+            ({}, "text/plain; version=0.0.4"),
+            (OPENMETRICS, "application/openmetrics-text; version=1.0.0"),
+        ):
+            plain = await server.client.get("/metrics", headers=headers | IDENTITY)
+            packed = await server.client.get("/metrics", headers=headers | {"accept-encoding": "gzip"})
+            for answer in (plain, packed):
+                assert answer.status_code == 200
+                assert answer.headers["content-type"] == f"{kind}; charset=utf-8"
+                assert answer.headers["vary"] == "Accept, Accept-Encoding"
+                assert answer.headers["x-content-type-options"] == "nosniff"
+                assert "server" not in answer.headers
+                assert "date" in answer.headers
+            assert "content-encoding" not in plain.headers
+            assert packed.headers["content-encoding"] == "gzip"
+            assert int(packed.headers["content-length"]) < len(plain.content)
+            own = [line for line in plain.text.splitlines() if line.startswith("zohovoice_agent")]
+            assert own == [line for line in packed.text.splitlines() if line.startswith("zohovoice_agent")]
+            assert 'zohovoice_agent_info{agent_id="1",name="Zoë 🎧",team="Süd"} 1' in own
+
+    with_server(check, polled)
+
+
+@pytest.mark.parametrize(
+    ("headers", "content_type", "packed"),
+    [
+        (
+            {"accept": "text/plain;q=1, application/openmetrics-text;version=1.0.0;q=0.1"},
+            "text/plain; version=0.0.4; charset=utf-8",
+            False,
+        ),
+        ({"accept-encoding": "gzip;q=0"}, "text/plain; version=0.0.4; charset=utf-8", False),
+        ({"accept": "application/openmetrics-text;version=9.9.9"}, "text/plain; version=0.0.4; charset=utf-8", False),
+        ({"accept": "application/openmetrics-text;version=abc"}, "text/plain; version=0.0.4; charset=utf-8", False),
+    ],
+    ids=["q-values", "gzip refused", "unknown version", "no version at all"],
+)
+def test_what_prometheus_clients_server_gets_wrong_is_right_here(
+    headers: dict[str, str], content_type: str, packed: bool
+) -> None:
+    async def check(server: Running) -> None:
+        answer = await server.client.get("/metrics", headers=IDENTITY | headers)
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == content_type
+        assert ("content-encoding" in answer.headers) is packed
+
+    with_server(check)
+
+
+def test_several_accept_fields_count_as_one() -> None:
+    async def check(server: Running) -> None:
+        fields = [("accept", "text/plain;q=0.5"), ("accept", "application/openmetrics-text")]
+        answer = await server.client.get("/metrics", headers=fields)
+        assert answer.headers["content-type"].startswith("application/openmetrics-text")
+
+    with_server(check)
+
+
+def test_head_has_the_headers_of_get_and_no_body() -> None:
+    async def check(server: Running) -> None:
+        for path in ("/metrics", "/", "/-/healthy"):
+            answer = await server.client.head(path)
+            assert answer.status_code == 200
+            assert int(answer.headers["content-length"]) > 0
+            assert answer.content == b""
+
+    with_server(check)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "sentence"),
+    [
+        ("GET", "/nothing", 404, "Nothing is at this path; the metrics are at /metrics.\n"),
+        ("GET", "/metrics/", 404, "Nothing is at this path; the metrics are at /metrics.\n"),
+        ("GET", "/%00/..%2f", 404, "Nothing is at this path; the metrics are at /metrics.\n"),
+        ("POST", "/metrics", 405, "Only GET and HEAD are answered here.\n"),
+        ("DELETE", "/", 405, "Only GET and HEAD are answered here.\n"),
+    ],
+)
+def test_what_is_not_there_is_refused_in_plain_text(method: str, path: str, status: int, sentence: str) -> None:
+    async def check(server: Running) -> None:
+        answer = await server.client.request(method, path)
+        assert answer.status_code == status
+        assert answer.text == sentence
+        assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        if status == 405:
+            assert {"GET", "HEAD"} == set(answer.headers["allow"].split(", "))
+
+    with_server(check)
+
+
+def test_ready_says_no_until_a_poll_was_complete_and_yes_for_ever_after() -> None:
+    async def check(server: Running) -> None:
+        answer = await server.get("/-/ready")
+        assert (answer.status_code, answer.text) == (503, "Not ready: no poll has been complete yet.\n")
+        server.polled.fail()
+        assert (await server.get("/-/ready")).status_code == 503
+        server.polled.poll({"1": AVAILABLE})
+        answer = await server.get("/-/ready")
+        assert (answer.status_code, answer.text) == (200, "Ready.\n")
+        for _ in range(9):
+            server.polled.fail()
+        assert (await server.get("/-/ready")).status_code == 200
+        assert (await server.get("/-/healthy")).text == "Healthy.\n"
+
+    with_server(check)
+
+
+def test_healthy_says_no_when_the_heart_does_not_beat() -> None:
+    async def check() -> None:
+        polled, clock = Polled(), FakeClock()
+        app = create_app(WebState(WebSettings(), polled.instruments, clock, Heartbeat(clock), "1.2.3"))
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://exporter.example.test"
+        ) as client:
+            clock.pass_time(9.9)
+            assert (await client.get("/-/healthy")).status_code == 200
+            clock.pass_time(0.1)
+            answer = await client.get("/-/healthy")
+            assert answer.status_code == 503
+            assert answer.text == "Not healthy: the event loop has not turned for 10 seconds.\n"
+
+    asyncio.run(check())
+
+
+def test_the_heart_beats_while_the_server_runs() -> None:
+    async def check() -> None:
+        clock = FakeClock()
+        heartbeat = Heartbeat(clock)
+        clock.pass_time(60)
+        assert not heartbeat.fresh
+        beating = asyncio.create_task(heartbeat.run())
+        await asyncio.sleep(0)
+        assert heartbeat.fresh
+        beating.cancel()
+
+    asyncio.run(check())
+
+
+def test_each_answer_is_counted_by_what_gave_it() -> None:
+    async def check(server: Running) -> None:
+        for path in ("/metrics", "/metrics", "/", "/-/ready", "/nothing", "/nothing-else"):
+            await server.get(path)
+        await server.client.post("/metrics")
+        counts = {
+            (dict(labels)["handler"], dict(labels)["code"]): value
+            for (name, labels), value in server.polled.series.items()
+            if name == "zohovoice_exporter_http_requests_total"
+        }
+        assert counts == {
+            ("metrics", "200"): 2,
+            ("metrics", "405"): 1,
+            ("healthy", "200"): 0,
+            ("ready", "200"): 0,
+            ("ready", "503"): 1,
+            ("landing", "200"): 1,
+            ("other", "404"): 2,
+        }
+
+    with_server(check)
+
+
+def test_another_telemetry_path_is_honoured() -> None:
+    async def check(server: Running) -> None:
+        assert (await server.get("/zoho/voice-1.x")).text.startswith("# HELP")
+        assert (await server.get("/metrics")).status_code == 404
+        assert 'href="/zoho/voice-1.x"' in (await server.get("/")).text
+
+    with_server(check, web=WebSettings(telemetry_path="/zoho/voice-1.x"))
+
+
+def test_metrics_at_the_root_leave_no_room_for_a_landing_page() -> None:
+    async def check(server: Running) -> None:
+        assert (await server.get("/")).headers["content-type"].startswith("text/plain; version=0.0.4")
+        assert (await server.get("/-/healthy")).status_code == 200
+
+    with_server(check, web=WebSettings(telemetry_path="/"))
+
+
+@pytest.mark.parametrize("path", ["", "metrics", "/-/ready", "/-", "//", "/a//b", "/a/", "/{x}", "/a?b", "/../a", "/é"])
+def test_a_telemetry_path_that_cannot_be_served_is_refused_by_its_flag(path: str) -> None:
+    with pytest.raises(UsageError, match=r"^--web\.telemetry-path '"):
+        checked_telemetry_path(path)
+
+
+class Outline(html.parser.HTMLParser):
+    """Checks that elements nest, and collects what a page refers to."""
+
+    VOID = frozenset({"meta", "link", "br"})
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.links: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        self.links += [value or "" for name, value in attrs if name in ("href", "src")]
+        assert not any(name == "style" or name.startswith("on") for name, _ in attrs)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.text += f"{data} "
+
+
+def test_the_landing_page_says_how_polls_go_and_loads_nothing() -> None:
+    polled = Polled(MetricsSettings(names=True))
+    polled.poll({"1": AVAILABLE}, {"1": Agent("1", "Ann Lee", "Sales")})
+    polled.fail("<b>tls")
+
+    async def check(server: Running) -> None:
+        answer = await server.get("/")
+        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        policy = answer.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; style-src 'sha256-")
+        assert "unsafe" not in policy
+        outline = Outline()
+        outline.feed(answer.text)
+        assert outline.open == []
+        assert "script" not in outline.seen
+        assert outline.links == ["data:,", "/metrics", "/-/healthy", "/-/ready"]
+        said = " ".join(outline.text.split())
+        assert "Version 1.2.3." in said
+        assert "The last poll failed; the one before that worked is still shown." in said
+        assert "Last poll ended 2023-11-14T22:13:50.000Z (30s ago)" in said
+        assert "Last good poll 2023-11-14T22:13:20.000Z (1m ago)" in said
+        assert "Agents tracked 1" in said
+        assert "A poll <b>tls 1 2023-11-14T22:13:50.000Z" in said
+        assert "Ann" not in said
+        assert "Sales" not in said
+
+    with_server(check, polled)
+
+
+@pytest.mark.parametrize(
+    ("story", "sentence"),
+    [
+        ("", "No poll has ended yet."),
+        ("f", "No poll has worked yet."),
+        ("p", "The last poll worked."),
+        ("p...", "The last poll worked, but it is too old to be shown."),
+        ("pf", "The last poll failed; the one before that worked is still shown."),
+        ("pfff", "Polls fail; the agents' metrics are withheld until one works."),
+    ],
+)
+def test_the_landing_page_has_a_sentence_for_each_state(story: str, sentence: str) -> None:
+    polled = Polled()
+    for step in story:
+        if step == "p":
+            polled.poll({"1": AVAILABLE})
+        elif step == "f":
+            polled.fail()
+        else:
+            polled.clock.pass_time(30)
+
+    async def check(server: Running) -> None:
+        answer = await server.get("/")
+        assert sentence in answer.text.replace("&#39;", "'")
+
+    with_server(check, polled)
+
+
+def test_an_unforeseen_failure_is_a_500_without_details_and_one_line_of_log(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    polled = Polled()
+
+    def broken(form: Format, *, gzip: bool) -> bytes:
+        raise RuntimeError("the secret is hunter2")
+
+    monkeypatch.setattr(polled.instruments, "scrape", broken)
+
+    async def check(server: Running) -> None:
+        answer = await server.get("/metrics")
+        assert answer.status_code == 500
+        assert answer.text == "The exporter failed to answer; its log says why.\n"
+        assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+        assert (await server.get("/-/healthy")).status_code == 200
+
+    with_server(check, polled)
+    assert [record.message for record in caplog.records] == ["a request could not be answered"]
+
+
+def test_scrapers_see_whole_bodies_of_one_poll_while_polls_swap_them() -> None:
+    polled = Polled()
+    crews = [
+        {str(number): KNOWN_STATUSES[(number + turn) % 5] for number in range(50 + 10 * turn)} for turn in range(5)
+    ]
+    polled.poll(crews[0])
+
+    async def check(server: Running) -> None:
+        done = asyncio.Event()
+
+        async def poll() -> None:
+            for turn in range(20):
+                polled.poll(crews[turn % 5])
+                await asyncio.sleep(0.05)
+            done.set()
+
+        async def scrape(headers: dict[str, str]) -> int:
+            bodies = 0
+            while not done.is_set():
+                answer = await server.client.get("/metrics", headers=headers)
+                form = Format.OPENMETRICS if "accept" in headers else Format.TEXT
+                assert answer.text.endswith("# EOF\n" if form is Format.OPENMETRICS else "\n")
+                _check_sums(answer.text)
+                bodies += 1
+            return bodies
+
+        kinds: list[dict[str, str]] = [{}, OPENMETRICS, IDENTITY, OPENMETRICS | IDENTITY]
+        *counts, _ = await asyncio.gather(*(scrape(kind) for kind in kinds * 2), poll())
+        assert all(counts)
+
+    with_server(check, polled)
+
+
+def _check_sums(body: str) -> None:
+    total = sum(int(value) for value in re.findall(r"^zohovoice_agents\{.*\} (\d+)$", body, re.M))
+    ones = len(re.findall(r"^zohovoice_agent_status\{.*\} 1$", body, re.M))
+    agents = len(re.findall(r"^zohovoice_agent_status_changes_total\{", body, re.M))
+    assert total == ones == agents > 0
+
+
+def test_an_agent_that_left_is_not_in_the_next_body_and_stale_agents_are_in_none() -> None:
+    polled = Polled()
+
+    async def check(server: Running) -> None:
+        polled.poll({"1": AVAILABLE, "2": BUSY})
+        assert 'agent_id="2"' in (await server.get("/metrics")).text
+        polled.poll({"1": AVAILABLE})
+        assert 'agent_id="2"' not in (await server.get("/metrics")).text
+        polled.clock.pass_time(90)
+        answer = await server.get("/metrics")
+        series = read(answer.content, Format.TEXT)
+        assert answer.status_code == 200
+        assert series["zohovoice_up", ()] == 0
+        assert not any(name.startswith("zohovoice_agents") or "agent_id" in dict(labels) for name, labels in series)
+        polled.poll({"1": AVAILABLE})
+        assert 'agent_id="1"' in (await server.get("/metrics")).text
+
+    with_server(check, polled)
+
+
+def test_a_small_answer_on_a_kept_connection_does_not_wait_for_a_delayed_acknowledgement() -> None:
+    async def check(server: Running) -> None:
+        await server.get("/-/healthy")
+        times = []
+        for _ in range(20):
+            started = time.perf_counter()
+            await server.get("/-/healthy")
+            times.append(time.perf_counter() - started)
+        # Nagle's algorithm with delayed acknowledgements costs 40 ms or more each time.
+        assert statistics.median(times) < 0.030
+
+    with_server(check)
+
+
+def test_the_body_on_the_wire_is_one_gzip_member() -> None:
+    polled = Polled()
+    polled.poll({"1": AVAILABLE})
+
+    async def check(server: Running) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n")
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+        assert f"content-length: {len(body)}".encode() in head
+        assert body.count(b"\x1f\x8b\x08\x00\x00\x00\x00\x00") == 1
+        assert gzip.decompress(body).startswith(b"# HELP zohovoice_agents ")
+
+    with_server(check, polled)
+
+
+def test_stopping_leaves_signals_alone_and_does_not_wait_for_who_will_not_read() -> None:
+    polled = Polled()
+    polled.poll({str(number): AVAILABLE for number in range(20_000)})
+
+    async def check() -> float:
+        before = signal.getsignal(signal.SIGTERM)
+        async with running(polled) as server:
+            assert signal.getsignal(signal.SIGTERM) is before
+            idle = await asyncio.open_connection("127.0.0.1", server.port)
+            slow = socket.create_connection(("127.0.0.1", server.port))
+            slow.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+            # Others are served while one does not read its 25 MB.
+            for _ in range(3):
+                assert (await server.get("/-/healthy")).status_code == 200
+            started = time.perf_counter()
+        took = time.perf_counter() - started
+        slow.close()
+        idle[1].close()
+        return took
+
+    assert asyncio.run(check()) < 3

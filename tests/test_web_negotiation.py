@@ -1,0 +1,115 @@
+"""Which format and coding each pair of headers gets."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.metrics.text import Format
+from exporter.web.negotiation import negotiate
+
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+OM1 = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+OM0 = "application/openmetrics-text; version=0.0.1; charset=utf-8"
+
+PROMETHEUS_2_42 = (
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+PROMETHEUS_3 = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+    "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
+    "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+PROMETHEUS_3_TEXT_ONLY = "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.4"
+PROTOBUF_FIRST = (
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,"
+    "application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.2"
+)
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8"
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        (None, TEXT),
+        ("", TEXT),
+        ("*/*", TEXT),
+        ("text/*", TEXT),
+        ("application/*", OM1),
+        ("application/*, text/*", OM1),
+        (BROWSER, TEXT),
+        ("application/json", TEXT),
+        (PROMETHEUS_2_42, OM1),
+        (PROMETHEUS_3, OM1),
+        (PROMETHEUS_3_TEXT_ONLY, TEXT),
+        (PROTOBUF_FIRST, OM1),
+        ("application/openmetrics-text", OM1),
+        ("application/openmetrics-text;version=0.0.1", OM0),
+        ("Application/OpenMetrics-Text; Version=1.0.0", OM1),
+        ('application/openmetrics-text; version="1.0.0"', OM1),
+        ("application/openmetrics-text;version=2.0.0", TEXT),
+        ("application/openmetrics-text;version=9.9.9", TEXT),
+        ("application/openmetrics-text;version=abc", TEXT),
+        ("application/openmetrics-text;version=", TEXT),
+        ("application/openmetrics-text;version=2.0.0,application/openmetrics-text;version=0.0.1;q=0.1", OM0),
+        ("text/plain;q=1, application/openmetrics-text;version=1.0.0;q=0.1", TEXT),
+        ("text/plain;q=0.1, application/openmetrics-text;version=1.0.0;q=0.2", OM1),
+        ("application/openmetrics-text;q=0, */*", TEXT),
+        ("text/plain;q=0, */*", OM1),
+        ("*/*;q=0", TEXT),
+        ("text/plain, application/openmetrics-text", TEXT),
+        ("application/openmetrics-text, text/plain", OM1),
+        ("application/openmetrics-text;q=1.5", TEXT),
+        ("application/openmetrics-text;q=nan", TEXT),
+        ("application/openmetrics-text;q=-1", TEXT),
+        ("application/openmetrics-text;q=abc", TEXT),
+        ("application/openmetrics-text;q=0.000", TEXT),
+        ('text/plain;note="a, application/openmetrics-text"', TEXT),
+        (",,;;,=,", TEXT),
+        ('"', TEXT),
+    ],
+)
+def test_the_format_is_the_one_that_the_client_likes_best(accept: str | None, content_type: str) -> None:
+    answer = negotiate(accept, None)
+    assert answer.content_type == content_type
+    assert answer.form is (Format.TEXT if content_type == TEXT else Format.OPENMETRICS)
+
+
+@pytest.mark.parametrize(
+    ("accept_encoding", "gzip"),
+    [
+        (None, False),
+        ("", False),
+        ("gzip", True),
+        ("GZIP", True),
+        ("x-gzip", True),
+        ("gzip;q=0", False),
+        ("gzip; q=0.000", False),
+        ("gzip;q=0.001", True),
+        ("deflate", False),
+        ("deflate, gzip;q=0.5, br;q=1", True),
+        ("*", True),
+        ("*;q=0", False),
+        ("*;q=0, gzip", True),
+        ("gzip;q=0, *", False),
+        ("identity", False),
+        ("identity, gzip;q=0.5", False),
+        ("identity;q=0.5, gzip;q=0.5", True),
+        ("identity;q=0, *", True),
+        ("identity;q=0, gzip;q=0", False),
+        ("gzip;q=abc", False),
+        ("gzip, gzip;q=0", True),
+        ("notgzip", False),
+    ],
+)
+def test_the_body_is_packed_only_for_those_who_want_it(accept_encoding: str | None, gzip: bool) -> None:
+    assert negotiate(None, accept_encoding).gzip is gzip
+
+
+@given(st.text(st.sampled_from('*/;,="\\q=01. gziptextplain'), max_size=300), st.text(max_size=50))
+def test_no_header_whatever_it_holds_makes_negotiation_fail(accept: str, accept_encoding: str) -> None:
+    assert negotiate(accept, accept_encoding).content_type in (TEXT, OM1, OM0)
+
+
+def test_a_header_of_a_megabyte_is_not_read_to_its_end() -> None:
+    assert negotiate('"\\' * 500_000 + ",application/openmetrics-text", None).content_type == TEXT
