@@ -79,7 +79,7 @@ class Poller:
         self._publish = publish
         self._roster: Roster | None = None
         self._roster_known = asyncio.Event()
-        self._interval_s = interval_s(len(state.agents))
+        self._interval_s = interval_s(0)
         self._locked_until_ms = 0
         self._offset_ms: int | None = None
         self._failing: _Failing | None = None

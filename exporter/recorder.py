@@ -222,6 +222,7 @@ class Recorder:
             log.error("the history refuses facts that contradict it", extra={"fields": {"error": str(error)}})
             self._in_flight = False
             self._give_up()
+            await self._start_from_the_file()
             return False
         except (sqlite3.Error, OSError, DatabaseError) as error:
             self._observer.history_write_failed()
@@ -246,6 +247,17 @@ class Recorder:
             self._observer.history_statistics(statistics)
         self._report_pending()
         return True
+
+    async def _start_from_the_file(self) -> None:
+        """Compare the next poll with what the file really holds, since it is not what was thought."""
+        try:
+            state = await self._call(self._writer.reread)
+        except (sqlite3.Error, OSError, DatabaseError) as error:
+            log.warning("the history could not be read again", extra={"fields": {"error": str(error)}})
+            return
+        self._written = state
+        if not self._queue:
+            self._queued = state
 
     def _report_pending(self) -> None:
         self._observer.history_pending(sum(len(pending.facts.transitions) for pending in self._queue))

@@ -160,10 +160,14 @@ def test_a_poll_may_use_its_interval_and_at_least_the_time_of_one_request() -> N
     assert fast.deadlines == [1010.0]
 
 
-def test_the_interval_follows_the_size_of_the_roster() -> None:
-    _, notes = play(AVAILABLE, interval_s=lambda agents: 30.0 if agents == 0 else 45.0)
+def test_an_interval_that_cannot_be_held_is_lengthened_and_said_at_start(caplog: pytest.LogCaptureFixture) -> None:
+    sampler, notes = play(AVAILABLE, AVAILABLE, interval_s=lambda agents: 30.0 if agents == 0 else 45.0)
 
     assert notes.intervals == [45.0]
+    assert sampler.polled_at == pytest.approx([1000.0, 1045.0])
+    (said,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert "--api.max-requests-per-minute" in said.message
+    assert said.fields == {"agents": 1, "from_s": 30.0, "to_s": 45.0}  # type: ignore[attr-defined]
 
 
 def test_a_step_of_the_wall_clock_ends_the_stretch() -> None:

@@ -207,6 +207,42 @@ def test_facts_that_contradict_the_history_are_given_up_instead_of_blocking_it_f
     assert rows(tmp_path / "h.db", TRANSITIONS)[-1] == ("Available", "Busy", 100, 2_150)
 
 
+def test_a_commit_that_was_reported_as_failed_but_done_does_not_stop_the_history(tmp_path: Path) -> None:
+    async def run() -> Notes:
+        with ThreadPoolExecutor(1) as thread:
+            rig = Rig(tmp_path / "h.db", thread, limit=100)
+            stop = asyncio.Event()
+            running = asyncio.ensure_future(rig.recorder.run(stop))
+            rig.poll(100, AVAILABLE)
+            await rig.recorder.settled(5)
+            append = rig.writer.append
+
+            def done_but_reported_as_refused(facts: PollFacts) -> int:
+                append(facts)
+                rig.writer.append = append  # type: ignore[method-assign] # once is enough
+                raise sqlite3.IntegrityError("refused")
+
+            rig.writer.append = done_but_reported_as_refused  # type: ignore[method-assign] # see above
+            rig.poll(1_100, BUSY)
+            await rig.recorder.settled(5)
+            rig.poll(2_100, OFFLINE)
+            await rig.recorder.settled(5)
+            rig.poll(3_100, OFFLINE)
+            await rig.recorder.settled(5)
+            stop.set()
+            await running
+            await rig.recorder.close(EndReason.SHUTDOWN)
+            return rig.notes
+
+    asyncio.run(run())
+
+    assert rows(tmp_path / "h.db", TRANSITIONS)[1:] == [
+        ("Available", "Busy", 100, 1_150),
+        ("Busy", "Offline", 1_100, 2_150),
+    ]
+    assert rows(tmp_path / "h.db", COVERAGE) == [(150, 3_150, 4, "shutdown")]
+
+
 def test_polls_in_the_past_already_written_are_refused_and_noted_once(tmp_path: Path) -> None:
     def script(rig: Rig) -> None:
         rig.poll(10_000, AVAILABLE)

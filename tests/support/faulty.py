@@ -1,7 +1,8 @@
 """What the tests of faults share: a stage with a clock that leaps, and the comparison of history with truth."""
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -166,6 +167,21 @@ def shown(samples: Samples) -> dict[str, str]:
     return {status["agent_id"]: status["status"] for status in statuses}
 
 
+async def side_by_side(scenes: Mapping[Fault, Coroutine[object, object, None]]) -> None:
+    """Play all scenes at once, in one event loop; a failure says in which one it was."""
+
+    async def play(fault: Fault, scene: Coroutine[object, object, None]) -> None:
+        try:
+            await scene
+        except Exception as error:
+            error.add_note(f"with the fault {fault_name(fault)}")
+            raise
+
+    async with asyncio.TaskGroup() as group:
+        for fault, scene in scenes.items():
+            group.create_task(play(fault, scene))
+
+
 def logged(caplog: pytest.LogCaptureFixture, message: str) -> list[Mapping[str, object]]:
     """The fields of each line with that message, in order."""
     return [getattr(record, "fields", {}) for record in caplog.records if record.message == message]
@@ -181,10 +197,8 @@ def kinds_at(label: Label) -> set[FaultKind]:
     return {kind for kind, rule in RULES.items() if label in rule.labels}
 
 
-def fault_name(fault: object) -> str:
-    """A test's name for a fault: its kind and what is particular about it."""
-    if not isinstance(fault, Fault):
-        return str(fault)
+def fault_name(fault: Fault) -> str:
+    """A fault's kind and what is particular about it."""
     plain = Fault(fault.kind)
     names = ("status", "count", "delta", "retry_after", "variant", "text")
     particulars = [str(getattr(fault, name)) for name in names if getattr(fault, name) != getattr(plain, name)]

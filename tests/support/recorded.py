@@ -111,7 +111,9 @@ def check_laws(database: Database) -> None:
         _check_spells(database.spells[agent_id], transitions)
     assert set(database.spells) == set(database.of_agents()), "tracked without a first observation"
     for transition in database.transitions:
-        assert any(s.started <= transition.seen <= s.last for s in database.stretches), f"outside coverage: {transition}"
+        assert any(s.started <= transition.seen <= s.last for s in database.stretches), (
+            f"outside coverage: {transition}"
+        )
 
 
 def _check_stretches(database: Database) -> None:

@@ -76,7 +76,7 @@ class RunningExporter:
         """What a scrape says."""
         return parse_samples(await self.text())
 
-    async def until(self, holds: Callable[[Samples], bool], *, seconds: float = 10.0) -> Samples:
+    async def until(self, holds: Callable[[Samples], bool], *, seconds: float = 10.0, pause_s: float = 0.02) -> Samples:
         """Scrape until `holds` says yes; fails after `seconds`, showing the last scrape."""
         loop = asyncio.get_running_loop()
         give_up = loop.time() + seconds
@@ -85,7 +85,7 @@ class RunningExporter:
             if holds(samples):
                 return samples
             assert loop.time() < give_up, f"this never came to be: {samples}"
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(pause_s)
 
 
 @asynccontextmanager

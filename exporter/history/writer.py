@@ -1,0 +1,333 @@
+"""The one writer of a history database: appends what each poll adds, whole or not at all."""
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from operator import itemgetter
+from pathlib import Path
+from typing import Final
+
+from sqlite_utils import Database
+
+from exporter.history import connection as file
+from exporter.history.lock import WriterLock
+from exporter.history.migrations import migrate
+from exporter.history.resume import Knowledge, LatestStretch, read_knowledge
+from exporter.history.runs import (
+    RunInfo,
+    begin_run,
+    begin_stretch,
+    continue_stretch,
+    end_crashed_run,
+    end_run,
+)
+from exporter.history.schema import AGENT_BITS, AGENT_MASK, CHECKPOINT_EVERY, CHECKPOINT_LEAST
+from exporter.model import EndReason, Kind, PollFacts, TrackerState
+
+__all__ = ["FactsRefusedError", "HistoryStatistics", "HistoryWriter", "RunInfo"]
+
+_CLOSE_TIMEOUT_MS: Final = 1_000
+"""How long `close` waits for other programs' locks: a service has to stop within five seconds."""
+
+_Row = tuple[int, int, int | None, int | None]
+"""moment, to_status, from_status, uncertainty."""
+
+_MOMENT: Final = itemgetter(0)
+
+
+class FactsRefusedError(sqlite3.IntegrityError):
+    """The facts contradict what is recorded: a mistake in the program, not in the file, so trying again is no use.
+
+    A constraint of the schema that is broken is the same kind of mistake and is raised as it is.
+    """
+
+
+def checkpoint_after(agents: int) -> int:
+    """After how many transitions a checkpoint is due while so many agents are tracked."""
+    return max(CHECKPOINT_LEAST, CHECKPOINT_EVERY * agents)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryStatistics:
+    """The size of the history; instants in ms, None while it holds no transition."""
+
+    transitions: int
+    oldest: int | None
+    newest: int | None
+    main_bytes: int
+    wal_bytes: int
+
+
+class HistoryWriter:
+    """An open history database that nobody else writes. Every call belongs on the thread that opened it.
+
+    A call that raises has changed nothing in the file. DatabaseError: the file cannot be written now, the call can be
+    repeated. FactsRefusedError or another sqlite3.IntegrityError: what it was given is wrong.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        lock: WriterLock,
+        connection: sqlite3.Connection,
+        run: RunInfo,
+        checkpoint_after: Callable[[int], int],
+    ) -> None:
+        """Use `open`."""
+        self._path: Final = path
+        self._lock: Final = lock
+        self._connection: Final = connection
+        self._checkpoint_after: Final = checkpoint_after
+        self._closed = False
+        with self._transaction():
+            end_crashed_run(connection)
+            self._run: Final = begin_run(connection, run)
+            resumed, known = read_knowledge(connection, path)
+        self._known: Knowledge | None = known
+        """What is kept in memory about the file; None after a failure, when only the file knows."""
+        self.resumed: Final = resumed
+        """Who was tracked and in which status when the file was opened, and the latest stretch."""
+        self._tally = known.tally
+        self.resumed_end: Final = known.latest.ended if known.latest else None
+        """Why that stretch ended: the run before was stopped, or it crashed; None in a history without any."""
+
+    @staticmethod
+    def open(
+        path: Path,
+        run: RunInfo,
+        *,
+        mode: int = 0o600,
+        connection_type: type[sqlite3.Connection] = sqlite3.Connection,
+        checkpoint_after: Callable[[int], int] = checkpoint_after,
+    ) -> "HistoryWriter":
+        """Open, migrate or create the database at `path` and begin a run; a run that never ended has crashed.
+
+        `mode`: the permissions the file has from then on. Raises DatabaseError, and leaves the file as it is, if it is
+        being written by another process, not ours, made by a newer version, damaged, or not to be written here.
+        """
+        path = file.resolve(path)
+        with contextlib.ExitStack() as on_failure, _explaining(path):
+            lock = WriterLock.acquire(path)
+            on_failure.callback(lock.release)
+            file.create_if_missing(path, mode)
+            connection = file.connect(path, connection_type)
+            on_failure.callback(connection.close)
+            version = file.schema_version(connection, path)
+            file.set_mode(path, mode)
+            file.prepare_for_writing(connection, path)
+            database = Database(connection, recursive_triggers=False, execute_plugins=False)
+            migrate(database, version, now_ms=run.started, program=run.version)
+            writer = HistoryWriter(path, lock, connection, run, checkpoint_after)
+            on_failure.pop_all()
+        return writer
+
+    def append(self, facts: PollFacts) -> int:
+        """Write all that a poll adds, in one transaction; returns the number of its transitions.
+
+        Once it has returned the facts are on disk. The poll must be later than all before it, and continue the latest
+        stretch with its very next poll or begin a new one.
+        """
+        known = self._known
+        if known is None:
+            with self._transaction():
+                _, known = read_knowledge(self._connection, self._path)
+            # A commit may report a failure and yet be done.
+            if known.latest is not None and known.latest.stretch == facts.stretch:
+                self._known, self._tally = known, known.tally
+                return len(facts.transitions)
+        _refuse_unless_next(facts, known)
+        self._known = None
+        with self._transaction():
+            latest = self._write_stretch(facts, known.latest)
+            left = self._write_agents(facts, known)
+            rows = _rows(facts, known)
+            self._connection.executemany(
+                "INSERT INTO transition (moment, to_status, from_status, uncertainty) VALUES (?, ?, ?, ?)", rows
+            )
+            moved = {row[0] & AGENT_MASK: row[0] for row in rows}
+            _refuse_unless_tracked(facts, known, moved)
+            known.moments.update(moved)
+            for agent in left:
+                del known.moments[agent]
+            checkpoint = known.tally.since_checkpoint + len(rows) >= self._checkpoint_after(len(known.moments))
+            known.latest = latest
+            known.tally = known.tally.plus(len(rows), facts.poll.received, checkpoint=checkpoint)
+            if checkpoint:
+                self._write_checkpoint(facts.poll.received, known)
+        self._known, self._tally = known, known.tally
+        return len(rows)
+
+    def reread(self) -> TrackerState:
+        """What the file knows now, for when it refuses facts: a commit may have reported a failure and yet be done."""
+        self._known = None
+        with self._transaction():
+            state, known = read_knowledge(self._connection, self._path)
+        self._known, self._tally = known, known.tally
+        return state
+
+    def incident(self, at: int, kind: str, detail: str) -> None:
+        """Note something that explains the history, at the instant `at` (ms): a clock step, refused polls."""
+        with self._transaction():
+            self._connection.execute(
+                "INSERT INTO incident (at, kind, detail, run) VALUES (?, ?, ?, ?)", (at, kind, detail, self._run)
+            )
+
+    def statistics(self) -> HistoryStatistics:
+        """The size of the history; costs two calls of stat, whatever that size."""
+        return HistoryStatistics(
+            transitions=self._tally.transitions,
+            oldest=self._tally.oldest,
+            newest=self._tally.newest,
+            main_bytes=_size(self._path),
+            wal_bytes=_size(self._path.with_name(self._path.name + "-wal")),
+        )
+
+    def close(self, at: int, reason: EndReason) -> None:
+        """End the run at `at` (ms) and the stretch at its last poll, both because of `reason`, and let go of the file.
+
+        Does nothing the second time. If it raises, the file is let go of all the same, and the next start will take
+        the run for crashed: nothing but the reason is lost.
+        """
+        if self._closed:
+            return
+        try:
+            with _explaining(self._path):
+                self._connection.execute(f"PRAGMA busy_timeout = {_CLOSE_TIMEOUT_MS}")
+            with self._transaction():
+                end_run(self._connection, self._run, at, reason)
+            # What readers still hold back is moved into the main file by the next start.
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Let go of the file without ending the run, as a crash would."""
+        self._closed = True
+        try:
+            self._connection.close()
+        finally:
+            self._lock.release()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        connection = self._connection
+        with _explaining(self._path):
+            _roll_back(connection)  # what an earlier failure may have left open
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                connection.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    _roll_back(connection)
+                raise
+
+    def _write_stretch(self, facts: PollFacts, latest: LatestStretch | None) -> LatestStretch:
+        if latest is None or facts.begins_stretch:
+            return LatestStretch(begin_stretch(self._connection, self._run, latest, facts), facts.stretch, None)
+        continue_stretch(self._connection, latest, facts)
+        return LatestStretch(latest.id, facts.stretch, None)
+
+    def _write_agents(self, facts: PollFacts, known: Knowledge) -> list[int]:
+        """Who came, who left and who is described anew; returns the ids of those who left."""
+        received, agents, execute_many = facts.poll.received, known.agents, self._connection.executemany
+        left = [agents[agent_id] for agent_id in facts.left]
+        if not known.moments.keys() >= set(left) or (left and facts.left_at is None):
+            raise FactsRefusedError("an agent has left that was not tracked, or it is not said when")
+        if left:
+            execute_many(
+                "UPDATE tracking SET tracked_until = ? WHERE agent = ? AND tracked_until IS NULL",
+                [(facts.left_at, agent) for agent in left],
+            )
+        if facts.joined:
+            execute_many(
+                "INSERT INTO tracking (agent, tracked_from) VALUES (?, ?)",
+                [(agents[agent_id], received) for agent_id in facts.joined],
+            )
+        if facts.described:
+            execute_many(
+                "INSERT INTO agent_version (agent, valid_from, name, team) VALUES (?, ?, ?, ?)",
+                [(agents[agent.agent_id], received, agent.name, agent.team) for agent in facts.described],
+            )
+        return left
+
+    def _write_checkpoint(self, taken: int, known: Knowledge) -> None:
+        self._connection.execute(
+            "INSERT INTO checkpoint (taken, transitions) VALUES (?, ?)", (taken, known.tally.transitions)
+        )
+        self._connection.executemany(
+            "INSERT INTO carried (taken, moment) VALUES (?, ?)",
+            [(taken, moment) for moment in sorted(known.moments.values())],
+        )
+
+
+def _refuse_unless_next(facts: PollFacts, known: Knowledge) -> None:
+    stretch, latest = facts.stretch, known.latest.stretch if known.latest else None
+    if latest and facts.poll.received <= latest.last:
+        raise FactsRefusedError(
+            f"a poll received at {facts.poll.received} is not later than the recorded one at {latest.last}"
+        )
+    if stretch.last != facts.poll.received:
+        raise FactsRefusedError("the stretch does not end with its poll")
+    if facts.begins_stretch:
+        if stretch.polls != 1 or (latest is None) != (facts.previous_ended is None):
+            raise FactsRefusedError("a new stretch has one poll, and ends the one before it, if any, for a reason")
+    elif latest is None or (stretch.started, stretch.polls) != (latest.started, latest.polls + 1):
+        # Also if facts were lost in between: their transitions would be missing from time said to be known.
+        raise FactsRefusedError("the poll is not the next one of the latest stretch")
+
+
+def _refuse_unless_tracked(facts: PollFacts, known: Knowledge, moved: dict[int, int]) -> None:
+    """Each spell of tracking begins with a transition: that is what finding an agent's status relies on."""
+    tracked, joined = known.moments.keys(), {known.agents[agent_id] for agent_id in facts.joined}
+    if (joined or not moved.keys() <= tracked) and moved.keys() - tracked != joined:
+        raise FactsRefusedError("an agent has joined without a first observation, or changed without being tracked")
+
+
+def _rows(facts: PollFacts, known: Knowledge) -> list[_Row]:
+    """The rows of `transition`, in the order of their key."""
+    agents, statuses, reported = known.agents, known.statuses, Kind.REPORTED
+    rows: list[_Row] = []
+    add = rows.append
+    # `status_key` is spelled out: a call for each status would be a tenth of the cost of writing.
+    for change in facts.transitions:
+        seen, after, before = change.seen, change.to_status, change.from_status
+        add(
+            (
+                seen << AGENT_BITS | agents[change.agent_id],
+                statuses[after.word if after.kind is reported else (int(after.kind), after.word)],
+                None
+                if before is None
+                else statuses[before.word if before.kind is reported else (int(before.kind), before.word)],
+                None if change.not_before is None else seen - change.not_before,
+            )
+        )
+    rows.sort(key=_MOMENT)
+    if rows and not rows[0][0] >> AGENT_BITS == rows[-1][0] >> AGENT_BITS == facts.poll.received:
+        raise FactsRefusedError("a transition was not seen by the poll that brings it")
+    return rows
+
+
+@contextlib.contextmanager
+def _explaining(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into sentences that say what to do."""
+    try:
+        yield
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+        raise  # mistakes in the program: facts that contradict each other, the wrong thread, a closed writer
+    except sqlite3.Error as error:
+        raise file.explained(error, path) from error
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
