@@ -10,14 +10,14 @@ import platform
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 from exporter import __version__
 from exporter.agents_file import load_agents_file
-from exporter.clock import Clock, SystemClock
+from exporter.clock import Clock, SystemClock, first_of
+from exporter.daemon import DaemonThread
 from exporter.history.writer import HistoryWriter, RunInfo
 from exporter.metrics.instruments import Instruments
 from exporter.model import EndReason, Roster, TrackerState
@@ -36,8 +36,9 @@ from exporter.zoho.throttle import WINDOW_S, Budget, lengthened_interval_s, requ
 
 log: Final = logging.getLogger(__name__)
 
-_LAST_WRITES_S: Final = 2.0
-"""How long a stopping program tries to write what is queued: SIGTERM must end it within five seconds."""
+_LAST_WRITES_S: Final = 1.5
+"""How long a stopping program tries to write what is queued, and then to close the history: SIGTERM must end it within
+five seconds, and the last scrapes take a second of them."""
 
 
 def run(settings: Settings) -> int:
@@ -169,9 +170,14 @@ class _Program:
 
 
 @asynccontextmanager
-async def _recorder(settings: Settings, clock: Clock, observer: RecorderObserver) -> AsyncIterator[Recorder]:
-    """Open the history on a thread of its own; end the run in good order afterwards."""
-    thread = ThreadPoolExecutor(1, thread_name_prefix="history")
+async def _recorder(
+    settings: Settings, clock: Clock, observer: RecorderObserver, stop: asyncio.Event
+) -> AsyncIterator[Recorder | None]:
+    """Open the history on a thread of its own; end the run in good order afterwards.
+
+    None if `stop` is set while it is not open yet: another program may hold it for seconds.
+    """
+    thread = DaemonThread("history")
     try:
         run = RunInfo(
             version=__version__,
@@ -180,9 +186,14 @@ async def _recorder(settings: Settings, clock: Clock, observer: RecorderObserver
             pid=os.getpid(),
             started=clock.now_ms(),
         )
-        opening = functools.partial(HistoryWriter.open, settings.history.db, run, mode=settings.history.mode)
-        writer = await asyncio.get_running_loop().run_in_executor(thread, opening)
-        recorder = Recorder(writer, thread, clock, observer)
+        open_writer = functools.partial(HistoryWriter.open, settings.history.db, run, mode=settings.history.mode)
+        opening = asyncio.get_running_loop().run_in_executor(thread, open_writer)
+        await first_of(asyncio.wait([opening]), stop.wait())
+        if not opening.done():
+            opening.cancel()
+            yield None
+            return
+        recorder = Recorder(opening.result(), thread, clock, observer)
         try:
             yield recorder
         finally:
@@ -190,7 +201,7 @@ async def _recorder(settings: Settings, clock: Clock, observer: RecorderObserver
                 async with asyncio.timeout(_LAST_WRITES_S):
                     await recorder.close(EndReason.SHUTDOWN)
     finally:
-        thread.shutdown(wait=False, cancel_futures=True)
+        thread.shutdown()
 
 
 def count_earlier_requests(budget: Budget, resumed: TrackerState, settings: Settings, clock: Clock) -> None:

@@ -30,15 +30,23 @@ class Past:
 
 
 def record_past(
-    simulation: Simulation, writer: HistoryWriter, past: Past, *, seed: int, progress: Callable[[int], None]
+    simulation: Simulation,
+    writer: HistoryWriter,
+    past: Past,
+    *,
+    seed: int,
+    progress: Callable[[int], None],
+    state: TrackerState | None = None,
 ) -> TrackerState:
     """Record `past` and return the state after it. `progress` is told how many ticks are done, now and then.
 
+    `state` is what an earlier call on the same writer has returned, if there was one.
+
     Each poll reads the simulation at one instant between its sending and its receipt, like a real answer, and goes
-    through the same tracker and the same transaction as a live one.
+    through the same tracker and the same transaction as a live one. Where there are no polls nobody was looking,
+    because the recorder was not running.
     """
-    state = writer.resumed
-    silence = writer.resumed_end or EndReason.SHUTDOWN
+    state = state or writer.resumed
     pace = Pace.of_interval(past.interval_ms)
     random = Random(seed)  # noqa: S311 - latencies, no secrets
     for done, tick in enumerate(range(past.since, past.until, past.interval_ms)):
@@ -48,8 +56,7 @@ def record_past(
         answered = tick + random.randint(0, latency)
         agents = {agent.agent_id: agent for agent in _on_roster(simulation, answered)}
         poll = Poll(tick, tick + latency, _readings(simulation, agents, answered))
-        state, facts = advance(state, poll, agents, pace, silence=silence)
-        silence = EndReason.POLL_FAILURE
+        state, facts = advance(state, poll, agents, pace, silence=EndReason.SHUTDOWN)
         writer.append(facts)
         if done % 100 == 0:
             progress(done)

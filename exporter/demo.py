@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +34,8 @@ from exporter.simulator.server import RunningSimulator, run_simulator
 from exporter.simulator.simulation import Simulation, SimulationSettings
 
 _INTERVAL_S: Final = 15.0
+_CALLS_PER_AGENT_HOUR: Final = 6.0
+"""So that mostly somebody is available, and now and then nobody."""
 _DAY_MS: Final = 86_400_000
 _MINUTE_MS: Final = 60_000
 _TURNED_OFF: Final = ((27 * 60, 25), (5 * 60, 3))
@@ -74,7 +76,11 @@ class _Stage:
     @property
     def simulation(self) -> SimulationSettings:
         return SimulationSettings(
-            seed=self.seed, agents=self.agents, timezone=machine_zone(None).key, shifts_around=self.shifts_around
+            seed=self.seed,
+            agents=self.agents,
+            timezone=machine_zone(None).key,
+            shifts_around=self.shifts_around,
+            calls_per_agent_hour=_CALLS_PER_AGENT_HOUR,
         )
 
     @classmethod
@@ -129,7 +135,11 @@ def _fill(settings: DemoSettings, stage: _Stage) -> None:
     writer = HistoryWriter.open(stage.db, run_info)
     try:
         with _progress_bar(settings.days, past.ticks) as progress:
-            record_past(Simulation(stage.simulation, clock), writer, past, seed=settings.seed, progress=progress)
+            simulation = Simulation(stage.simulation, clock)
+            state = record_past(simulation, writer, past, seed=settings.seed, progress=progress)
+            # While the past was recorded it became longer.
+            rest = replace(past, since=past.since + past.ticks * past.interval_ms, until=clock.now_ms())
+            record_past(simulation, writer, rest, seed=settings.seed, progress=lambda done: None, state=state)
     finally:
         writer.close(clock.now_ms(), EndReason.SHUTDOWN)
     stage.settle()

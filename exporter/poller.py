@@ -167,14 +167,15 @@ class Poller:
         if isinstance(error, RateLimited) and error.until_ms > now_ms:
             self._locked_until_ms = error.until_ms
             self._observer.backoff((error.until_ms - now_ms) / 1000)
+        failing = self._failing = self._failing or _Failing(self._clock.monotonic())
         fields = {"reason": error.reason, "error": str(error)}
-        if self._failing is None or self._failing.reason != error.reason:
+        # Two reasons that take turns are no news each time.
+        if error.reason not in failing.reasons:
             log.warning("polls fail", extra={"fields": fields})
         else:
             log.debug("poll failed", extra={"fields": fields})
-        since = self._failing.since if self._failing is not None else self._clock.monotonic()
-        polls = self._failing.polls + 1 if self._failing is not None else 1
-        self._failing = _Failing(error.reason, since, polls)
+        failing.polls += 1
+        failing.reasons.add(error.reason)
 
     def _log_success(self, facts: PollFacts, duration_s: float) -> None:
         fields: dict[str, object] = {
@@ -202,11 +203,11 @@ class Poller:
 
 
 class _Failing:
-    """A row of failed polls: why the latest failed, since when (monotonic seconds), how many."""
+    """A row of failed polls: since when (monotonic seconds), how many, and why."""
 
-    __slots__ = ("polls", "reason", "since")
+    __slots__ = ("polls", "reasons", "since")
 
-    def __init__(self, reason: str, since: float, polls: int) -> None:
-        self.reason = reason
+    def __init__(self, since: float) -> None:
         self.since = since
-        self.polls = polls
+        self.polls = 0
+        self.reasons: set[str] = set()

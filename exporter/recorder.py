@@ -6,7 +6,7 @@ import logging
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Final, ParamSpec, Protocol, TypeVar
 
@@ -60,7 +60,7 @@ class Recorder:
     def __init__(
         self,
         writer: HistoryWriter,
-        thread: ThreadPoolExecutor,
+        thread: Executor,
         clock: Clock,
         observer: RecorderObserver,
         *,

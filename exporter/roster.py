@@ -87,15 +87,21 @@ class RosterKeeper:
         self._use = use
         self._observer = observer
         self._clock = clock
-        self._failing: str | None = None
+        self._failing: set[str] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Read the roster now and at each refresh interval until `stop` is set; sooner after a failure."""
+        """Read the roster now and at each refresh interval until `stop` is set; sooner after a failure.
+
+        A reading that is under way then is given up.
+        """
         if not self._choice.needs_listing:
             self._use(self._choice.named(self._clock.now_ms()))
             return
+        await first_of(self._keep_reading(), stop.wait())
+
+    async def _keep_reading(self) -> None:
         retry_s = _FIRST_RETRY_S
-        while not stop.is_set():
+        while True:
             locked_s = await self.refresh()
             wait_s = self._choice.settings.refresh_interval_s
             if locked_s is None:
@@ -103,7 +109,7 @@ class RosterKeeper:
             else:
                 wait_s = max(locked_s, min(retry_s, wait_s))
                 retry_s *= 2
-            await first_of(self._clock.sleep(wait_s), stop.wait())
+            await self._clock.sleep(wait_s)
 
     async def refresh(self) -> float | None:
         """Read the roster once. None if that worked, else how many seconds a lock forbids the next try (mostly 0)."""
@@ -112,16 +118,16 @@ class RosterKeeper:
             listing = await self._read(self._clock.monotonic() + allowed_s)
         except ApiError as error:
             self._observer.roster_failed(error.reason)
-            if self._failing != error.reason:
+            if error.reason not in self._failing:  # two reasons that take turns are no news each time
                 fields = {"reason": error.reason, "error": str(error)}
                 log.warning("the roster cannot be read; the one before stays in force", extra={"fields": fields})
-            self._failing = error.reason
+            self._failing.add(error.reason)
             until_ms = error.until_ms if isinstance(error, RateLimited) else 0
             return max(0.0, (until_ms - self._clock.now_ms()) / 1000)
         roster = self._choice.from_listing(listing)
-        if self._failing is not None:
+        if self._failing:
             log.info("the roster can be read again", extra={"fields": {"agents": len(roster.agents)}})
-            self._failing = None
+            self._failing.clear()
         self._observer.roster_refreshed(roster)
         self._use(roster)
         return None

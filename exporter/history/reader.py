@@ -40,7 +40,7 @@ ORDER BY agent, tracked_from
 """
 _STRETCHES: Final = """
 SELECT first_sent, started, last_sent, last, polls, interval_ms, gap_limit_ms, end_reason FROM coverage
-WHERE started < :until AND started >= coalesce((SELECT max(started) FROM coverage WHERE started <= :since), :since)
+WHERE started <= :until AND started >= coalesce((SELECT max(started) FROM coverage WHERE started <= :since), :since)
 ORDER BY started
 """
 _LATEST_RUN: Final = "SELECT end_reason FROM run ORDER BY id DESC LIMIT 1"
@@ -144,8 +144,9 @@ class _Reading:
         since, until = min(self._window.since, _LATEST), min(self._window.until, _LATEST)
         words, changes = self._statuses, defaultdict[int, list[Change]](list)
         for agent, moment, to_status, from_status, uncertainty in self._connection.execute(STATE_AT, {"at": since}):
-            if any(start <= since < end for start, end in tracked.get(agent, ())):
-                changes[agent].append(_change(words, moment >> AGENT_BITS, to_status, from_status, uncertainty))
+            seen = moment >> AGENT_BITS
+            if seen == since or any(start <= since < end for start, end in tracked.get(agent, ())):
+                changes[agent].append(_change(words, seen, to_status, from_status, uncertainty))
         behind = min(until + _look_ahead(stretches, until), _LATEST)
         keys = {"first": (since + 1) << AGENT_BITS, "behind": behind << AGENT_BITS}
         for moment, to_status, from_status, uncertainty in self._connection.execute(_TRANSITIONS, keys):

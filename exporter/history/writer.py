@@ -27,8 +27,9 @@ from exporter.model import EndReason, Kind, PollFacts, TrackerState
 
 __all__ = ["FactsRefusedError", "HistoryStatistics", "HistoryWriter", "RunInfo"]
 
-_CLOSE_TIMEOUT_MS: Final = 1_000
-"""How long `close` waits for other programs' locks: a service has to stop within five seconds."""
+_BUSY_TIMEOUT_MS: Final = 1_000
+"""How long an open writer waits for other programs' locks: a service has to stop within five seconds, and whoever gives
+it facts tries again anyway."""
 
 _Row = tuple[int, int, int | None, int | None]
 """moment, to_status, from_status, uncertainty."""
@@ -83,6 +84,7 @@ class HistoryWriter:
         with self._transaction():
             end_crashed_run(connection)
             self._run: Final = begin_run(connection, run)
+            connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
             resumed, known = read_knowledge(connection, path)
         self._known: Knowledge | None = known
         """What is kept in memory about the file; None after a failure, when only the file knows."""
@@ -192,8 +194,6 @@ class HistoryWriter:
         if self._closed:
             return
         try:
-            with _explaining(self._path):
-                self._connection.execute(f"PRAGMA busy_timeout = {_CLOSE_TIMEOUT_MS}")
             with self._transaction():
                 end_run(self._connection, self._run, at, reason)
             # What readers still hold back is moved into the main file by the next start.

@@ -1,0 +1,22 @@
+"""`serve`: the main job."""
+
+import click
+
+from exporter.cli.build import prepare
+from exporter.cli.lazy import CONTEXT
+from exporter.cli.options import settings_options
+from exporter.cli.values import Values
+
+
+@click.command(context_settings=CONTEXT)
+@settings_options("*")
+def serve(values: Values) -> int:
+    """Poll Zoho Voice, record every transition and serve the metrics until stopped.
+
+    With no agents named, everyone on Zoho's roster is tracked. SIGTERM and Ctrl-C end it within five seconds and
+    lose nothing.
+    """
+    settings = prepare(values)
+    from exporter.app import run
+
+    return run(settings)
