@@ -68,7 +68,8 @@ def database(tmp_path: Path) -> Path:
     return path
 
 
-@given(polls_and_edges(6))
+@settings(max_examples=max(150, settings().max_examples // 4))
+@given(polls_and_edges(5))
 def test_facts_read_for_a_window_say_the_same_of_it_as_all_facts_together(
     case: tuple[list[Poll], tuple[int, ...]],
 ) -> None:
@@ -100,6 +101,25 @@ def test_only_what_the_window_needs_is_read(database: Path) -> None:
     assert {change for agent in _read(database, Window(35, 195)).agents for change in agent.changes} <= {
         change for agent in facts.agents for change in agent.changes if change.seen < 195
     }
+
+
+def test_a_transition_seen_at_the_very_start_of_the_window_is_in_it_though_its_spell_of_tracking_has_no_time(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "history.db"
+    readings = {"1": AVAILABLE}
+    _written(path, [Poll(9, 10, readings), Poll(19, 20, {**readings, "2": BUSY}), Poll(29, 30, readings)])
+    window = Window(20, 30)
+    facts = _read(path, window)
+    assert [(row["agent_id"], row["to_status"]) for row in _rows("transitions", facts, window)] == [("2", "Busy")]
+    assert [row["agent_id"] for row in _rows("timeline", facts, window)] == ["1"]
+
+
+def test_a_gap_that_ends_with_the_window_is_not_open(database: Path) -> None:
+    window = Window(100, 200)
+    assert [(row["status"], row["open"]) for row in _rows("timeline", _read(database, window), window)] == [
+        ("unknown", False)
+    ]
 
 
 def test_the_facts_say_who_was_tracked_and_how_they_were_called(database: Path) -> None:
@@ -187,8 +207,8 @@ def test_one_reading_sees_a_poll_whole_or_not_at_all_whatever_is_committed_meanw
 def test_a_live_history_reaches_now_and_says_so(tmp_path: Path) -> None:
     path = tmp_path / "history.db"
     writer = HistoryWriter.open(path, RUN)
-    for facts in poll_facts(POLLS):
-        writer.append(facts)
+    for added in poll_facts(POLLS):
+        writer.append(added)
     window = Window(205, 220)
     facts = _read(path, window)
     writer.close(300, EndReason.SHUTDOWN)

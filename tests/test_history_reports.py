@@ -404,6 +404,12 @@ def test_a_team_filter_counts_only_the_times_in_the_team() -> None:
     assert [row["agent_id"] for row in seen] == ["1001", "1001"]
 
 
+def test_the_first_team_that_is_known_holds_before_it_was_known() -> None:
+    bob = replace(FACTS.agents[0], descriptions=(Description(at("08:10:00"), "Bob", "Support"),))
+    selected = select(replace(FACTS, agents=(bob,)), Selection(teams=("Support",)))
+    assert run("summary", facts=selected).meta["tracked_seconds"] == 680_000
+
+
 @pytest.mark.parametrize(
     ("patterns", "expected"),
     [(("1001",), ["1001"]), (("ann",), ["1001"]), (("B*", "1001"), ["1002", "1001"]), (("100?",), ["1002", "1001"])],

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,7 +60,7 @@ class Rig:
         self.state = self.recorder.record(before, facts, after, AGENTS, PACE)
 
 
-def play(path: Path, script: Callable[[Rig], None], *, limit: int = 1_000) -> Notes:
+def play(path: Path, script: Callable[[Rig], Awaitable[None]], *, limit: int = 1_000) -> Notes:
     """Run `script` while the recorder runs, then stop it in good order."""
 
     async def run() -> Notes:
@@ -68,8 +68,8 @@ def play(path: Path, script: Callable[[Rig], None], *, limit: int = 1_000) -> No
             rig = Rig(path, thread, limit)
             stop = asyncio.Event()
             running = asyncio.ensure_future(rig.recorder.run(stop))
-            script(rig)
             async with asyncio.timeout(10):
+                await script(rig)
                 await rig.recorder.settled(5)
                 stop.set()
                 await running
@@ -109,7 +109,7 @@ FULL = sqlite3.OperationalError("database or disk is full")
 
 
 def test_facts_are_written_in_the_order_of_the_polls(tmp_path: Path) -> None:
-    def script(rig: Rig) -> None:
+    async def script(rig: Rig) -> None:
         rig.poll(100, AVAILABLE)
         rig.poll(1_100, BUSY)
 
@@ -128,7 +128,7 @@ def test_what_cannot_be_written_waits_and_is_written_when_it_can(
 ) -> None:
     caplog.set_level(logging.INFO)
 
-    def script(rig: Rig) -> None:
+    async def script(rig: Rig) -> None:
         break_writer(rig, 3, FULL)
         rig.poll(100, AVAILABLE)
         rig.poll(1_100, BUSY)
@@ -146,33 +146,20 @@ def test_what_cannot_be_written_waits_and_is_written_when_it_can(
 def test_facts_beyond_the_limit_are_given_up_whole_and_their_time_is_unknown(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def script(rig: Rig) -> None:
+    async def script(rig: Rig) -> None:
         rig.poll(100, AVAILABLE)
+        await rig.recorder.settled(5)
+        append = rig.writer.append
         break_writer(rig, 10_000, FULL)
+        # Two units each: a poll and its transition. The third is more than four.
+        rig.poll(1_100, BUSY)
+        rig.poll(2_100, OFFLINE)
+        rig.poll(3_100, BUSY)
+        rig.writer.append = append  # type: ignore[method-assign] # the disk has room again
+        rig.poll(4_100, AVAILABLE)
+        rig.poll(5_100, BUSY)
 
-    async def run() -> Notes:
-        with ThreadPoolExecutor(1) as thread:
-            rig = Rig(tmp_path / "h.db", thread, limit=4)
-            stop = asyncio.Event()
-            running = asyncio.ensure_future(rig.recorder.run(stop))
-            rig.poll(100, AVAILABLE)
-            await rig.recorder.settled(5)
-            append = rig.writer.append
-            break_writer(rig, 10_000, FULL)
-            # Two units each: a poll and its transition. The third is more than four.
-            rig.poll(1_100, BUSY)
-            rig.poll(2_100, OFFLINE)
-            rig.poll(3_100, BUSY)
-            rig.writer.append = append  # type: ignore[method-assign] # the disk has room again
-            rig.poll(4_100, AVAILABLE)
-            rig.poll(5_100, BUSY)
-            await rig.recorder.settled(5)
-            stop.set()
-            await running
-            await rig.recorder.close(EndReason.SHUTDOWN)
-            return rig.notes
-
-    notes = asyncio.run(run())
+    notes = play(tmp_path / "h.db", script, limit=4)
 
     # From the last poll that was written (sent 100, received 150) to the next one (received 4150) nobody recorded.
     assert rows(tmp_path / "h.db", COVERAGE) == [(150, 150, 1, "not written"), (4_150, 5_150, 2, "shutdown")]
@@ -184,57 +171,39 @@ def test_facts_beyond_the_limit_are_given_up_whole_and_their_time_is_unknown(
 
 
 def test_facts_that_contradict_the_history_are_given_up_instead_of_blocking_it_for_ever(tmp_path: Path) -> None:
-    async def run() -> Notes:
-        with ThreadPoolExecutor(1) as thread:
-            rig = Rig(tmp_path / "h.db", thread, limit=100)
-            stop = asyncio.Event()
-            running = asyncio.ensure_future(rig.recorder.run(stop))
-            rig.poll(100, AVAILABLE)
-            await rig.recorder.settled(5)
-            break_writer(rig, 1, sqlite3.IntegrityError("CHECK constraint failed"))
-            rig.poll(1_100, BUSY)
-            await rig.recorder.settled(5)
-            rig.poll(2_100, BUSY)
-            await rig.recorder.settled(5)
-            stop.set()
-            await running
-            await rig.recorder.close(EndReason.SHUTDOWN)
-            return rig.notes
+    async def script(rig: Rig) -> None:
+        rig.poll(100, AVAILABLE)
+        await rig.recorder.settled(5)
+        break_writer(rig, 1, sqlite3.IntegrityError("CHECK constraint failed"))
+        rig.poll(1_100, BUSY)
+        await rig.recorder.settled(5)
+        rig.poll(2_100, BUSY)
 
-    notes = asyncio.run(run())
+    notes = play(tmp_path / "h.db", script, limit=100)
 
     assert notes.lost == 1
     assert rows(tmp_path / "h.db", TRANSITIONS)[-1] == ("Available", "Busy", 100, 2_150)
 
 
 def test_a_commit_that_was_reported_as_failed_but_done_does_not_stop_the_history(tmp_path: Path) -> None:
-    async def run() -> Notes:
-        with ThreadPoolExecutor(1) as thread:
-            rig = Rig(tmp_path / "h.db", thread, limit=100)
-            stop = asyncio.Event()
-            running = asyncio.ensure_future(rig.recorder.run(stop))
-            rig.poll(100, AVAILABLE)
-            await rig.recorder.settled(5)
-            append = rig.writer.append
+    async def script(rig: Rig) -> None:
+        rig.poll(100, AVAILABLE)
+        await rig.recorder.settled(5)
+        append = rig.writer.append
 
-            def done_but_reported_as_refused(facts: PollFacts) -> int:
-                append(facts)
-                rig.writer.append = append  # type: ignore[method-assign] # once is enough
-                raise sqlite3.IntegrityError("refused")
+        def done_but_reported_as_refused(facts: PollFacts) -> int:
+            append(facts)
+            rig.writer.append = append  # type: ignore[method-assign] # once is enough
+            raise sqlite3.IntegrityError("refused")
 
-            rig.writer.append = done_but_reported_as_refused  # type: ignore[method-assign] # see above
-            rig.poll(1_100, BUSY)
-            await rig.recorder.settled(5)
-            rig.poll(2_100, OFFLINE)
-            await rig.recorder.settled(5)
-            rig.poll(3_100, OFFLINE)
-            await rig.recorder.settled(5)
-            stop.set()
-            await running
-            await rig.recorder.close(EndReason.SHUTDOWN)
-            return rig.notes
+        rig.writer.append = done_but_reported_as_refused  # type: ignore[method-assign] # see above
+        rig.poll(1_100, BUSY)
+        await rig.recorder.settled(5)
+        rig.poll(2_100, OFFLINE)
+        await rig.recorder.settled(5)
+        rig.poll(3_100, OFFLINE)
 
-    asyncio.run(run())
+    play(tmp_path / "h.db", script, limit=100)
 
     assert rows(tmp_path / "h.db", TRANSITIONS)[1:] == [
         ("Available", "Busy", 100, 1_150),
@@ -244,7 +213,7 @@ def test_a_commit_that_was_reported_as_failed_but_done_does_not_stop_the_history
 
 
 def test_polls_in_the_past_already_written_are_refused_and_noted_once(tmp_path: Path) -> None:
-    def script(rig: Rig) -> None:
+    async def script(rig: Rig) -> None:
         rig.poll(10_000, AVAILABLE)
         # The wall clock is set back by ten seconds: the poller goes on from a state without a stretch.
         for sent, step_ms in ((1_000, -10_000), (2_000, 0)):

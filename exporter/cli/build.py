@@ -105,7 +105,7 @@ def auth_settings(values: Values, *, refresh_token: bool = True) -> AuthSettings
     cache = values.optional("auth.token-cache", parse.path)
     access_token, access_file = _secret(values, "auth.access-token-file")
     return AuthSettings(
-        client_id=values.optional("auth.client-id", parse.text) or "",
+        client_id=values.optional("auth.client-id", parse.word) or "",
         client_secret=_secret(values, "auth.client-secret-file")[0],
         refresh_token=_secret(values, "auth.refresh-token-file")[0] if refresh_token else None,
         access_token=None if access_file else access_token,  # the file is read anew, so its content is not kept

@@ -17,7 +17,8 @@ from exporter.cli.options import settings_options
 from exporter.cli.values import Values
 from exporter.clock import SystemClock
 from exporter.errors import ExporterError
-from exporter.model import Agent
+from exporter.history.connection import resolve
+from exporter.model import Agent, storable
 from exporter.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Finding:
     detail: str
 
     def __str__(self) -> str:
-        return f"{self.verdict.value:<4}  {self.subject}: {self.detail}"
+        return f"{self.verdict.value:<4}  {self.subject}: {storable(self.detail)}"
 
 
 @click.command(context_settings=CONTEXT)
@@ -82,9 +83,13 @@ def _database(settings: Settings) -> Finding:
         return Finding(Verdict.FAIL, "database", f"the directory {folder} is not there; make it, or change --db")
     if not os.access(folder, os.W_OK | os.X_OK):
         return Finding(Verdict.FAIL, "database", f"{folder} cannot be written to; grant it, or change --db")
-    if not db.exists():
+    try:
+        found = resolve(db)
+    except ExporterError as error:
+        return Finding(Verdict.FAIL, "database", str(error))
+    if not found.exists() or not found.stat().st_size:
         return Finding(Verdict.OK, "database", f"{db} will be made")
-    if not os.access(db, os.W_OK):
+    if not os.access(found, os.W_OK):
         return Finding(Verdict.FAIL, "database", f"{db} cannot be written to; grant it, or change --db")
     return _readable(db)
 

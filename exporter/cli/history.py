@@ -110,9 +110,11 @@ def _answer(
     zone = machine_zone(os.environ.get("TZ")) if tz is None else named_zone(tz)
     now = SystemClock().now_ms()
     if at is not None:
-        window = instant_window(parse_instant(at, zone, now), now, zone)
+        window = instant_window(parse_instant(at, zone, now, flag="TIME"), now, zone)
     else:
-        window = make_window(since or DEFAULT_SINCE, until or DEFAULT_UNTIL, zone, now)
+        window = make_window(
+            DEFAULT_SINCE if since is None else since, DEFAULT_UNTIL if until is None else until, zone, now
+        )
     with HistoryReader.open(values.one("db", parse.path)) as reader:
         facts = reader.facts(window)
     facts = select(facts, Selection(agents, teams))

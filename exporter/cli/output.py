@@ -1,22 +1,24 @@
 """Where a report goes: `--format` and `--output`, a terminal or a file that appears whole or not at all."""
 
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final, TextIO, TypeVar
 
 import click
 
-from exporter.errors import ExporterError
+from exporter.errors import ExporterError, UsageError
 from exporter.report.formats import STREAMS
 from exporter.report.model import Report
 
 R = TypeVar("R")
 
 FORMATS: Final = ("table", *STREAMS)
+_SQLITE: Final = b"SQLite format 3\0"
 _ENDINGS: Final = {
     ".csv": "csv",
     ".tsv": "tsv",
@@ -58,7 +60,7 @@ def write_report(report: Report, form: str | None, output: Path | None) -> None:
         _write(report, chosen, sys.stdout)
         return
     chosen = form or _ENDINGS.get(output.suffix.lower(), "csv")
-    with _whole_file(output) as stream:
+    with _opened(output) as stream:
         _write(report, chosen, stream)
 
 
@@ -81,6 +83,43 @@ def _utf8(stream: TextIO, form: str) -> None:
         reconfigure(errors="replace")
     else:
         reconfigure(encoding="utf-8", errors="replace")
+
+
+def _opened(path: Path) -> AbstractContextManager[TextIO]:
+    """The stream that a report for `path` is written to. Raises ExporterError for what a report must not replace."""
+    try:
+        target = path.resolve()  # a link stays a link
+        kind = target.stat().st_mode if target.exists() else stat.S_IFREG
+        if stat.S_ISREG(kind):
+            if target.exists() and _is_database(target):
+                raise UsageError(
+                    f"--output: {path} is an SQLite database, which no report takes the place of; name another file"
+                )
+            return _whole_file(target)
+    except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError before Python 3.13
+        raise ExporterError(f"--output: cannot write {path}: {_reason(error)}") from error
+    if stat.S_ISDIR(kind):
+        raise UsageError(f"--output: {path} is a directory; name a file")
+    return _device(path)
+
+
+def _is_database(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_SQLITE)) == _SQLITE
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+@contextmanager
+def _device(path: Path) -> Iterator[TextIO]:
+    """What is no file, such as /dev/stdout or a named pipe, is written to as it is: there is nothing to replace."""
+    try:
+        with path.open("w", encoding="utf-8", errors="replace", newline="") as stream:
+            yield stream
+    except OSError as error:
+        raise ExporterError(f"--output: cannot write {path}: {error.strerror}") from error
 
 
 @contextmanager

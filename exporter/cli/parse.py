@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 
 from exporter.durations import format_duration_ms, parse_duration_ms
 from exporter.errors import UsageError
-from exporter.model import storable
+from exporter.quoting import shown
 from exporter.secret import Secret
 from exporter.web.listen import parse_listen_address
+from exporter.web.paths import can_be_served
 
 _ID: Final = re.compile("[0-9]{1,32}")
 _MODE: Final = re.compile("(?:0o)?0?([0-7]{3})")
@@ -23,16 +24,10 @@ _FALSE: Final = ("false", "no", "off", "0")
 _LONGEST_WAIT_MS: Final = 366 * 86_400_000
 
 
-def shown(text: str) -> str:
-    """`text` quoted for a message: short, and without what could steer a terminal."""
-    cleaned = storable(text)
-    return f"'{cleaned[:60]}…'" if len(cleaned) > 60 else f"'{cleaned}'"
-
-
-def text(value: str) -> str:
-    """Any text that is not empty."""
-    if not value:
-        raise UsageError("there is nothing where a text is expected")
+def word(value: str) -> str:
+    """Any text without blanks and odd characters, such as Zoho's client ids."""
+    if not value or not value.isascii() or not value.isprintable() or " " in value:
+        raise UsageError(f"{shown(value)} stands where one word is expected, without blanks and odd characters")
     return value
 
 
@@ -151,4 +146,6 @@ def url_path(value: str) -> str:
         raise UsageError(f"{shown(value)} is not a path such as /metrics")
     if value.startswith("/-/"):
         raise UsageError(f"{shown(value)} belongs to the health checks: choose another path, such as /metrics")
+    if not can_be_served(value):
+        raise UsageError(f"{shown(value)} cannot be served: write a path such as /metrics, with words between slashes")
     return value

@@ -18,6 +18,7 @@ from exporter.cli.values import Values
 from exporter.clock import SystemClock
 from exporter.errors import UsageError
 from exporter.model import ABSENT, ERROR, SETTABLE_STATUSES, Status, reported
+from exporter.quoting import shown
 from exporter.report.model import Cell
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def _settable(text: str) -> Status:
     found = reported(text.strip())
     if found not in SETTABLE_STATUSES:
         words = ", ".join(f"'{one.word}'" for one in SETTABLE_STATUSES)
-        raise UsageError(f"STATUS: {parse.shown(text)} is not a status that Zoho lets be set; use one of {words}")
+        raise UsageError(f"STATUS: {shown(text)} is not a status that Zoho lets be set; use one of {words}")
     return found
 
 

@@ -127,6 +127,8 @@ def schema_version(connection: sqlite3.Connection, path: Path) -> int:
         return 0
     if application_id != APPLICATION_ID:
         raise DatabaseError(f"{path} is the database of another application and is left as it is; {_CHOOSE}")
+    if version < 1:
+        raise damaged(path, f"its schema version is {version}")
     if version > SCHEMA_VERSION:
         raise DatabaseError(
             f"the history database {path} was made by a newer version of zohovoice-exporter (its schema is {version},"

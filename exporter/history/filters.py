@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from exporter.errors import UsageError
 from exporter.history.facts import FOREVER, AgentFacts, HistoryFacts, Period
 from exporter.model import ABSENT, ERROR, KNOWN_STATUSES, UNKNOWN, reported
+from exporter.quoting import shown
 
 _ALWAYS_KNOWN = tuple(status.word for status in (*KNOWN_STATUSES, ABSENT, ERROR, UNKNOWN))
 
@@ -46,7 +47,7 @@ def status_words(texts: Iterable[str], facts: HistoryFacts) -> frozenset[str]:
         word = reported(text.strip()).word
         if word.casefold() not in spelled:
             known = ", ".join([*_ALWAYS_KNOWN, *sorted(facts.words - set(_ALWAYS_KNOWN))])
-            raise UsageError(f"--status '{text}' is no status that this history knows: give one of {known}")
+            raise UsageError(f"--status {shown(text)} is no status that this history knows: give one of {known}")
         found.add(spelled[word.casefold()])
     return frozenset(found)
 
@@ -55,13 +56,14 @@ def _refuse_unmatched(facts: HistoryFacts, selection: Selection) -> None:
     for pattern in selection.agents:
         if not any(_is_agent(agent, pattern) for agent in facts.agents):
             raise UsageError(
-                f"--agent '{pattern}' matches nobody in this history: give an agent's id or name, or a pattern such "
-                "as 'Ann*'"
+                f"--agent {shown(pattern)} matches nobody in this history: give an agent's id or name, or a pattern "
+                "such as 'Ann*'"
             )
     for pattern in selection.teams:
         if not any(_matches(d.team, pattern) for agent in facts.agents for d in agent.descriptions):
             raise UsageError(
-                f"--team '{pattern}' matches no team in this history: give a team's name, or a pattern such as 'Sales*'"
+                f"--team {shown(pattern)} matches no team in this history: give a team's name, or a pattern such as "
+                "'Sales*'"
             )
 
 

@@ -35,7 +35,7 @@ _AGENTS: Final = "SELECT id, agent_id FROM agent"
 _VERSIONS: Final = "SELECT agent, valid_from, name, team FROM agent_version ORDER BY agent, valid_from"
 _TRACKING: Final = """
 SELECT agent, tracked_from, coalesce(tracked_until, :forever) FROM tracking
-WHERE tracked_from < :until AND (tracked_until IS NULL OR tracked_until >= :since)
+WHERE tracked_from < :until AND (tracked_until IS NULL OR tracked_until > :since)
 ORDER BY agent, tracked_from
 """
 _STRETCHES: Final = """

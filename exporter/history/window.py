@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from exporter.durations import parse_duration_ms
 from exporter.errors import UsageError
 from exporter.history.calendar import day_of, day_start, from_instant, local_instant, to_instant
+from exporter.quoting import shown
 
 DEFAULT_SINCE: Final = "today"
 DEFAULT_UNTIL: Final = "now"
@@ -78,11 +79,11 @@ def parse_instant(text: str, zone: ZoneInfo, now_ms: int, *, flag: str = "") -> 
     at = _instant(text.strip(), zone, now_ms)
     if at is None:
         raise UsageError(
-            f"{name}'{text}' is not a time: write now, today, yesterday, a weekday such as monday, a duration ago "
+            f"{name}{shown(text)} is not a time: write now, today, yesterday, a weekday such as monday, a duration ago "
             "such as 7d or 90m, or ISO 8601 such as 2026-07-01 or 2026-07-01T09:00"
         )
     if not 0 <= at <= _LATEST:
-        raise UsageError(f"{name}'{text}' lies outside the years 1970 to 9999")
+        raise UsageError(f"{name}{shown(text)} lies outside the years 1970 to 9999")
     return at
 
 
@@ -90,7 +91,7 @@ def named_zone(name: str, *, flag: str = "--tz") -> ZoneInfo:
     """The zone of an IANA name such as Europe/Berlin. Raises UsageError, naming `flag`, if there is none."""
     zone = _zone(name)
     if zone is None:
-        raise UsageError(f"{flag} '{name}' is not a time zone: give an IANA name such as Europe/Berlin or UTC")
+        raise UsageError(f"{flag} {shown(name)} is not a time zone: give an IANA name such as Europe/Berlin or UTC")
     return zone
 
 
