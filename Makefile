@@ -6,7 +6,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 
-.PHONY: help demo test test-all lint format bench dashboards wheel clean
+.PHONY: help demo test test-all lint format bench dashboards docs wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,9 @@ bench: $(VENV)/.dev ## print what things cost, as ratios taken side by side
 
 dashboards: $(VENV)/.dev ## write grafana/dashboards/*.json anew from their source
 	$(BIN)/python -m grafana.build
+
+docs: $(VENV)/.dev ## write the generated parts of the documentation anew
+	$(BIN)/python -m tests.support.reference
 
 wheel: $(VENV)/.dev ## build the wheel into dist/
 	$(BIN)/python -m build --no-isolation --wheel --outdir dist .

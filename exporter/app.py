@@ -37,8 +37,8 @@ from exporter.zoho.throttle import WINDOW_S, Budget, lengthened_interval_s, requ
 log: Final = logging.getLogger(__name__)
 
 _LAST_WRITES_S: Final = 1.5
-"""How long a stopping program tries to write what is queued, and then to close the history: SIGTERM must end it within
-five seconds, and the last scrapes take a second of them."""
+"""How long a stopping program tries to write what is queued, and then to close the history; SIGTERM must end it within
+five seconds."""
 
 
 def run(settings: Settings) -> int:
@@ -80,18 +80,18 @@ async def serve(
             clock=clock,
             exporter_metrics=not settings.web.disable_exporter_metrics,
         )
-        async with (
-            _recorder(settings, clock, instruments) as recorder,
-            open_session(
+        async with _recorder(settings, clock, instruments, stop) as recorder:
+            if recorder is None:
+                return
+            async with open_session(
                 settings.api, settings.auth, clock=clock, observer=instruments, version=__version__
-            ) as session,
-        ):
-            log.info("started", extra={"fields": effective(settings)})
-            count_earlier_requests(session.budget, recorder.resumed, settings, clock)
-            if session.memory.token is not None:
-                instruments.token_known(session.memory.token.expires_at)
-            program = _Program(settings, clock, instruments, recorder, session, choice)
-            await program.run(sockets, stop, on_ready)
+            ) as session:
+                log.info("started", extra={"fields": effective(settings)})
+                count_earlier_requests(session.budget, recorder.resumed, settings, clock)
+                if session.memory.token is not None:
+                    instruments.token_known(session.memory.token.expires_at)
+                program = _Program(settings, clock, instruments, recorder, session, choice)
+                await program.run(sockets, stop, on_ready)
     finally:
         for listener in sockets:
             listener.close()
@@ -158,9 +158,9 @@ class _Program:
             log.info("stopping")
             await asyncio.wait(loops)
             last_writes.set()
+            last_answers.set()
             await asyncio.wait([recording], timeout=_LAST_WRITES_S)
             recording.cancel()
-            last_answers.set()
 
     def _interval_for(self, agents: int) -> float:
         return lengthened_interval_s(agents, self._settings.api, self._settings.poll.interval_s)

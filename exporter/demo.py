@@ -17,6 +17,8 @@ from exporter.backfill import Past, record_past
 from exporter.clock import SystemClock
 from exporter.demo_settings import DemoSettings
 from exporter.errors import ExporterError, UsageError
+from exporter.history.connection import resolve
+from exporter.history.lock import WriterLock
 from exporter.history.window import machine_zone
 from exporter.history.writer import HistoryWriter, RunInfo
 from exporter.model import EndReason
@@ -32,7 +34,9 @@ from exporter.settings import (
 from exporter.simulator.faults import Switchboard
 from exporter.simulator.server import RunningSimulator, run_simulator
 from exporter.simulator.simulation import Simulation, SimulationSettings
+from exporter.web.listen import bind, parse_listen_address
 
+_DB: Final = "zohovoice.db"
 _INTERVAL_S: Final = 15.0
 _CALLS_PER_AGENT_HOUR: Final = 6.0
 """So that mostly somebody is available, and now and then nobody."""
@@ -44,6 +48,10 @@ _TURNED_OFF: Final = ((27 * 60, 25), (5 * 60, 3))
 
 def run(settings: DemoSettings) -> int:
     """Fill the database unless it is filled, then serve until SIGTERM or SIGINT; returns the exit code."""
+    # Until the loop takes it over. The way out closes what is being filled; the next demo begins it anew.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for listener in bind([parse_listen_address(address) for address in settings.listen_addresses]):
+        listener.close()  # whether the port can be had is better known before the database is filled
     stage = _Stage.prepare(settings)
     if not stage.filled:
         _fill(settings, stage)
@@ -71,7 +79,7 @@ class _Stage:
 
     @property
     def db(self) -> Path:
-        return self.directory / "zohovoice.db"
+        return self.directory / _DB
 
     @property
     def simulation(self) -> SimulationSettings:
@@ -90,11 +98,14 @@ class _Stage:
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             kept = None if settings.fresh else cls._kept(directory)
-            # The simulator's tokens do not outlive it.
-            (directory / "zohovoice-token.json").unlink(missing_ok=True)
+            with _nobody_else(directory):
+                # The simulator's tokens do not outlive it.
+                (directory / "zohovoice-token.json").unlink(missing_ok=True)
+                if kept is None:
+                    # First what says that the database is filled.
+                    for name in ("demo.json", _DB, f"{_DB}-wal", f"{_DB}-shm"):
+                        (directory / name).unlink(missing_ok=True)
             if kept is None:
-                for leftover in sorted(directory.glob("zohovoice.db*")):
-                    leftover.unlink()
                 return cls(directory, settings.seed, settings.agents, SystemClock().now_ms(), filled=False)
         except OSError as error:
             raise ExporterError(
@@ -110,16 +121,28 @@ class _Stage:
     @classmethod
     def _kept(cls, directory: Path) -> "_Stage | None":
         """What the directory's last demo settled; None if there was none, or it was interrupted while it filled."""
+        if not (directory / _DB).is_file():
+            return None
         try:
             stored = json.loads((directory / "demo.json").read_text("utf-8"))
             return cls(directory, int(stored["seed"]), int(stored["agents"]), int(stored["shifts_around"]), filled=True)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return None
 
     def settle(self) -> None:
         """Remember, so that the next demo in this directory goes on with it."""
         stored = {"seed": self.seed, "agents": self.agents, "shifts_around": self.shifts_around}
         (self.directory / "demo.json").write_text(json.dumps(stored) + "\n", "utf-8")
+
+
+@contextmanager
+def _nobody_else(directory: Path) -> Iterator[None]:
+    """Hold the lock of the demo's database, so that what is removed is not being written. Raises DatabaseError."""
+    lock = WriterLock.acquire(resolve(directory / _DB))
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _fill(settings: DemoSettings, stage: _Stage) -> None:

@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 from exporter.errors import UsageError
+from exporter.quoting import shown
 
 _UNITS_MS: Final = {
     "y": 365 * 86_400_000,
@@ -27,7 +28,7 @@ def parse_duration_ms(text: str) -> int:
         return 0
     match = _DURATION.fullmatch(text)
     if not text or match is None:
-        raise UsageError(f"'{text}' is not a duration: write it as in Prometheus, such as 30s, 5m or 1h30m")
+        raise UsageError(f"{shown(text)} is not a duration: write it as in Prometheus, such as 30s, 5m or 1h30m")
     return sum(int(count) * _UNITS_MS[unit] for unit, count in match.groupdict().items() if count)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Final, Protocol
 
 from exporter.clock import Clock, first_of
@@ -80,7 +81,8 @@ class Poller:
         self._roster: Roster | None = None
         self._roster_known = asyncio.Event()
         self._interval_s = interval_s(0)
-        self._locked_until_ms = 0
+        self._locked_until = 0.0
+        """On the monotonic clock: a wall clock that is set back must not lengthen a lock."""
         self._offset_ms: int | None = None
         self._failing: _Failing | None = None
         self._ever_succeeded = False
@@ -100,7 +102,7 @@ class Poller:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Poll until `stop` is set. A poll that is under way then is given up; nothing of it is kept."""
-        await first_of(self._roster_known.wait(), stop.wait())
+        await first_of(self._first_roster(), stop.wait())
         tick = self._clock.monotonic()
         while not stop.is_set():
             await first_of(self._tick(), stop.wait())
@@ -111,20 +113,29 @@ class Poller:
         roster = self._roster
         assert roster is not None, "use() comes before the first poll"
         started = self._clock.monotonic()
+        # Before the poll is sent: a step while it is under way comes after its times, so the next poll has to tell it.
+        offset_ms = self._clock.now_ms() - round(started * 1000)
         deadline = started + max(self._interval_s, self._timeout_s)
         try:
             poll = await self._sampler.sample(tuple(roster.agents), deadline)
         except ApiError as error:
             self._failed(error, self._clock.monotonic() - started)
         else:
-            await self._succeeded(self._with_clock_step(poll), roster, self._clock.monotonic() - started)
+            marked = self._with_clock_step(poll, offset_ms)
+            await self._succeeded(marked, roster, self._clock.monotonic() - started)
+
+    async def _first_roster(self) -> None:
+        """Wait until it is known whom to poll; what goes wrong meanwhile is shown all the same."""
+        while not self._roster_known.is_set():
+            await self._publish()
+            await first_of(self._roster_known.wait(), self._clock.sleep(self._interval_s))
 
     async def _tick(self) -> None:
         """A poll, or a skip when a lock is in force; then show it."""
-        wait_ms = self._locked_until_ms - self._clock.now_ms()
-        if wait_ms > 0:
+        wait_s = self._locked_until - self._clock.monotonic()
+        if wait_s > 0:
             self._observer.poll_skipped()
-            self._observer.backoff(wait_ms / 1000)
+            self._observer.backoff(wait_s)
         else:
             self._observer.backoff(0.0)
             await self.poll_once()
@@ -154,6 +165,7 @@ class Poller:
             # be recorded is for the recorder to say.
             before = TrackerState(before.agents, None)
             after, facts = advance(before, poll, roster.agents, pace)
+            facts = replace(facts, previous_ended=EndReason.CLOCK_STEP)
         self._silence = EndReason.POLL_FAILURE
         self._state = self._recorder.record(before, facts, after, roster.agents, pace)
         self._observer.poll_succeeded(poll, facts, after, duration_s)
@@ -165,8 +177,9 @@ class Poller:
         now_ms = self._clock.now_ms()
         self._observer.poll_failed(error.reason, now_ms, duration_s)
         if isinstance(error, RateLimited) and error.until_ms > now_ms:
-            self._locked_until_ms = error.until_ms
-            self._observer.backoff((error.until_ms - now_ms) / 1000)
+            wait_s = (error.until_ms - now_ms) / 1000
+            self._locked_until = self._clock.monotonic() + wait_s
+            self._observer.backoff(wait_s)
         failing = self._failing = self._failing or _Failing(self._clock.monotonic())
         fields = {"reason": error.reason, "error": str(error)}
         # Two reasons that take turns are no news each time.
@@ -193,13 +206,15 @@ class Poller:
             log.info("first good poll", extra={"fields": fields})
         self._ever_succeeded = True
 
-    def _with_clock_step(self, poll: Poll) -> Poll:
-        """The poll, marked if the wall clock stepped against the monotonic one since the poll before."""
-        offset_ms = self._clock.now_ms() - round(self._clock.monotonic() * 1000)
+    def _with_clock_step(self, poll: Poll, offset_ms: int) -> Poll:
+        """The poll, marked if the wall clock stepped against the monotonic one since the good poll before.
+
+        `offset_ms`: by how much the wall clock was ahead of the monotonic one when the poll began.
+        """
         before, self._offset_ms = self._offset_ms, offset_ms
         if before is None or abs(offset_ms - before) <= CLOCK_STEP_TOLERANCE_MS:
             return poll
-        return Poll(poll.sent, poll.received, poll.readings, offset_ms - before)
+        return replace(poll, clock_step_ms=offset_ms - before)
 
 
 class _Failing:

@@ -87,7 +87,9 @@ class Recorder:
         self._in_flight = False
         self._refusing = False
         self._refused_step_ms = 0
-        """How far the clock stepped with polls that were refused: the next one accepted begins a stretch for it."""
+        """How far the clock stepped with polls that were refused: the next one accepted begins a stretch for it.
+
+        After a restart nobody saw the step: then it is the least that it must have been."""
         self._incidents: deque[tuple[int, str, str]] = deque(maxlen=1_000)
 
     def record(
@@ -109,7 +111,7 @@ class Recorder:
                 after, facts = advance(self._queued, poll, agents, pace, silence=EndReason.NOT_WRITTEN)
             except LatePoll as late:
                 self._refuse(late)
-                self._refused_step_ms = poll.clock_step_ms
+                self._refused_step_ms = min(poll.clock_step_ms, self._least_step_ms)
                 return after
         self._refusing, self._refused_step_ms = False, 0
         if facts.poll.clock_step_ms:

@@ -117,7 +117,9 @@ def _compare(
     joined: list[AgentId] = []
     described: list[Agent] = []
     # Every agent that was tracked was asked for by the latest complete poll: that is when its old status was last seen.
-    last_seen_old = state.stretch.last_sent if state.stretch is not None else None
+    # By the clock of now: one that was set back calls that instant an earlier one. (Set forward, the old time is the
+    # earlier one of the two, so it is a bound by either.)
+    last_seen_old = state.stretch.last_sent + min(0, poll.clock_step_ms) if state.stretch is not None else None
     for agent_id, status in poll.readings.items():
         known = tracked.get(agent_id)
         agent = agents[agent_id]

@@ -210,7 +210,7 @@ MISTAKES = [
     (("summary", "--tz", "Europe/Berln"), "--tz 'Europe/Berln' is not a time zone"),
     (("summary", "--since", "soon"), "--since 'soon' is not a time"),
     (("summary", "--since", "today", "--until", "yesterday"), "--since today"),
-    (("at", "soon"), "'soon' is not a time"),
+    (("at", "soon"), "TIME 'soon' is not a time"),
     (("summary", *WINDOW, "--agent", "Zoe"), "--agent 'Zoe' matches nobody"),
     (("summary", *WINDOW, "--team", "Zoo"), "--team 'Zoo' matches no team"),
     (("summary", *WINDOW, "--status", "Lunch"), "--status 'Lunch' is no status"),

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from exporter.cli import parse
 from exporter.cli.build import secrets_of, settings_from
 from exporter.cli.settings_table import SECRETS, SETTINGS, Shape
 from exporter.cli.values import gather
 from exporter.errors import UsageError
+from exporter.quoting import shown
 from exporter.secret import Secret
 from exporter.settings import Settings
 
@@ -338,4 +338,4 @@ class TestSecrets:
 
 
 def test_what_is_quoted_in_a_message_is_short_and_harmless() -> None:
-    assert parse.shown("\x1b[31m" + "x" * 100) == "'\ufffd[31m" + "x" * 55 + "…'"
+    assert shown("\x1b[31m" + "x" * 100) == "'\ufffd[31m" + "x" * 55 + "…'"

@@ -19,6 +19,7 @@ from exporter.history.window import (
     named_zone,
     parse_instant,
 )
+from exporter.quoting import shown
 
 BERLIN = ZoneInfo("Europe/Berlin")
 UTC = ZoneInfo("UTC")
@@ -112,11 +113,11 @@ def test_the_present_can_be_looked_up_and_the_future_cannot() -> None:
         instant_window(NOW + 1, NOW, UTC)
 
 
-@pytest.mark.parametrize("name", ["Mars/Olympus", "", "../etc/passwd", "/etc/localtime", "Europe", "UTC+1", "\0"])
+@pytest.mark.parametrize("name", ["Mars/Olympus", "", "../etc/passwd", "/etc/localtime", "Europe", "UTC+1", "\x7f"])
 def test_a_zone_that_does_not_exist_is_refused_with_the_flag(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         named_zone(name)
-    assert str(caught.value) == f"--tz '{name}' is not a time zone: give an IANA name such as Europe/Berlin or UTC"
+    assert str(caught.value) == f"--tz {shown(name)} is not a time zone: give an IANA name such as Europe/Berlin or UTC"
 
 
 def test_the_zone_of_the_machine_is_taken_from_tz_then_localtime_then_timezone(tmp_path: Path) -> None:

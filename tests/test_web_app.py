@@ -20,9 +20,10 @@ from exporter.errors import UsageError
 from exporter.metrics.text import Format
 from exporter.model import AVAILABLE, BUSY, KNOWN_STATUSES, Agent
 from exporter.settings import MetricsSettings, WebSettings
-from exporter.web.app import WebState, checked_telemetry_path, create_app
+from exporter.web.app import WebState, create_app
 from exporter.web.heartbeat import Heartbeat
 from exporter.web.listen import ListenAddress, bind, urls
+from exporter.web.paths import checked_telemetry_path
 from exporter.web.server import serve
 from tests.support.clock import FakeClock
 from tests.support.metrics import Polled, read

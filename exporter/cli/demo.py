@@ -22,11 +22,30 @@ from exporter.demo_settings import DemoSettings
     help="Where the demo keeps its database; made if it is missing.",
 )
 @click.option("--fresh", is_flag=True, help="Begin anew: remove what an earlier demo left in the directory.")
-@click.option("--agents", type=click.IntRange(1, 10_000), default=40, show_default=True, help="How many agents work.")
 @click.option(
-    "--days", type=click.IntRange(0, 400), default=3, show_default=True, help="Days of history recorded beforehand."
+    "--agents",
+    type=click.IntRange(1, 10_000),
+    default=40,
+    show_default=True,
+    metavar="NUMBER",
+    help="How many agents work.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same people and days.")
+@click.option(
+    "--days",
+    type=click.IntRange(0, 400),
+    default=3,
+    show_default=True,
+    metavar="NUMBER",
+    help="Days of history recorded beforehand.",
+)
+@click.option(
+    "--seed",
+    type=int,
+    default=1,
+    show_default=True,
+    metavar="NUMBER",
+    help="The same seed gives the same people and days.",
+)
 @click.option(
     "--web.listen-address",
     "addresses",
@@ -42,6 +61,7 @@ from exporter.demo_settings import DemoSettings
     type=click.IntRange(0, 65535),
     default=0,
     show_default=True,
+    metavar="NUMBER",
     help="Port of the simulator on 127.0.0.1; 0 lets the system choose.",
 )
 @settings_options("log.*")

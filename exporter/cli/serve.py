@@ -18,5 +18,7 @@ def serve(values: Values) -> int:
     """
     settings = prepare(values)
     from exporter.app import run
+    from exporter.zoho.session import check_credentials
 
+    check_credentials(settings.auth)  # before the database is made
     return run(settings)

@@ -25,10 +25,18 @@ if TYPE_CHECKING:
     type=click.IntRange(0, 65535),
     default=0,
     show_default=True,
+    metavar="NUMBER",
     help="Port on 127.0.0.1; 0 lets the system choose.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same people and days.")
-@click.option("--agents", type=int, default=40, show_default=True, help="How many agents there are.")
+@click.option(
+    "--seed",
+    type=int,
+    default=1,
+    show_default=True,
+    metavar="NUMBER",
+    help="The same seed gives the same people and days.",
+)
+@click.option("--agents", type=int, default=40, show_default=True, metavar="NUMBER", help="How many agents there are.")
 @click.option(
     "--timezone", default="Europe/Berlin", show_default=True, metavar="ZONE", help="IANA zone of the agents' shifts."
 )

@@ -165,7 +165,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise ListenError(
             f"the simulator cannot listen on {host} port {port} ({error.strerror}): "
-            "stop what uses the port, or give another one"
+            "stop what uses the port, or give another one with --port (of a demo: --simulator.port)"
         ) from error
     listener.setblocking(False)
     return listener

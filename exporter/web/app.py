@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -17,12 +16,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from exporter.clock import Clock
-from exporter.errors import UsageError
 from exporter.metrics.instruments import Instruments
 from exporter.settings import WebSettings
 from exporter.web.heartbeat import Heartbeat
 from exporter.web.landing import LandingPage
 from exporter.web.negotiation import negotiate
+from exporter.web.paths import checked_telemetry_path
 
 log: Final = logging.getLogger(__name__)
 
@@ -30,7 +29,6 @@ HEALTHY_PATH: Final = "/-/healthy"
 READY_PATH: Final = "/-/ready"
 
 _NO_STORE: Final = {"cache-control": "no-store"}
-_TELEMETRY_PATH: Final = re.compile(r"/(?:[A-Za-z0-9._~-]+(?:/[A-Za-z0-9._~-]+)*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +72,6 @@ def create_app(state: WebState) -> Starlette:
     )
     app.router.redirect_slashes = False
     return app
-
-
-def checked_telemetry_path(path: str) -> str:
-    """`path`, if metrics can be served there; raises UsageError, which names the flag, if not."""
-    if not _TELEMETRY_PATH.fullmatch(path) or ".." in path or path.startswith("/-/") or path == "/-":
-        raise UsageError(
-            f"--web.telemetry-path '{path}' cannot be served: write a path such as /metrics, of letters, digits and "
-            "._~- between slashes, that does not begin with /-/"
-        )
-    return path
 
 
 _Handler = Callable[[Request], Awaitable[Response]]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from exporter.errors import ExporterError, UsageError
+from exporter.quoting import shown
 
 _FLAG: Final = "--web.listen-address"
 _BACKLOG: Final = 1024
@@ -35,16 +36,16 @@ def parse_listen_address(text: str) -> ListenAddress:
     """
     host, colon, port = text.rpartition(":")
     if not colon:
-        raise UsageError(f"{_FLAG} '{text}' has no port: write it as host:port, :port or [IPv6 address]:port")
+        raise UsageError(f"{_FLAG} {shown(text)} has no port: write it as host:port, :port or [IPv6 address]:port")
     # isdecimal alone would let the digits of other scripts pass.
-    if not (port.isascii() and port.isdecimal() and int(port) <= 65_535):
-        raise UsageError(f"{_FLAG} '{text}': '{port}' is no port, which is a number from 0 to 65535")
+    if not (port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) <= 65_535):
+        raise UsageError(f"{_FLAG} {shown(text)}: {shown(port)} is no port, which is a number from 0 to 65535")
     if host.startswith("[") and host.endswith("]"):
         return ListenAddress(_ipv6(host[1:-1], text), int(port))
     if ":" in host:
-        raise UsageError(f"{_FLAG} '{text}': an IPv6 address stands in brackets, such as [::1]:10042")
+        raise UsageError(f"{_FLAG} {shown(text)}: an IPv6 address stands in brackets, such as [::1]:10042")
     if any(char.isspace() or char in "[]/@?#" for char in host) or not host.isprintable():
-        raise UsageError(f"{_FLAG} '{text}': '{host}' is no host name, IPv4 address or [IPv6 address]")
+        raise UsageError(f"{_FLAG} {shown(text)}: {shown(host)} is no host name, IPv4 address or [IPv6 address]")
     return ListenAddress(host, int(port))
 
 
@@ -68,7 +69,7 @@ def _ipv6(host: str, text: str) -> str:
     try:
         return str(ipaddress.IPv6Address(host))
     except ValueError:
-        raise UsageError(f"{_FLAG} '{text}': '{host}' is no IPv6 address") from None
+        raise UsageError(f"{_FLAG} {shown(text)}: {shown(host)} is no IPv6 address") from None
 
 
 def _bound(address: ListenAddress) -> socket.socket:

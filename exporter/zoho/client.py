@@ -115,9 +115,9 @@ class VoiceClient:
             answer = await self._transport.send(endpoint, deadline, query=query, form=form, token=token)
             body = self._judged(endpoint, answer, token, rows_key)
             if body is not None:
-                self._tokens.accepted(token)
+                self._tokens.accepted(token, endpoint)
                 return body
-            await self._tokens.rejected(token)
+            await self._tokens.rejected(token, endpoint)
             refused, token = token, await self._tokens.token(deadline)
             if token == refused:
                 break

@@ -101,7 +101,7 @@ def checked_origin(flag: str, url: str) -> str:
         host, port = parts.hostname, parts.port
     except ValueError:
         raise UsageError(f"{wanted}: what was given is no URL") from None
-    if "@" in parts.netloc:  # the address is not repeated: it holds a password
+    if "@" in url:  # the address is not repeated: it holds a password
         raise UsageError(f"{wanted}, without user name and password")
     if not host or not url.isascii() or not url.isprintable() or " " in url:
         raise UsageError(f"{wanted}: {url!r} names no host")

@@ -39,12 +39,12 @@ class TokenSource(Protocol):
         """A token to be used now; `deadline` is monotonic. Raises ApiError when there is none."""
         ...
 
-    async def rejected(self, token: Secret) -> None:
-        """The API refused `token`. When `token()` gives the same one again, there is no better one for now."""
+    async def rejected(self, token: Secret, endpoint: Endpoint) -> None:
+        """An endpoint refused `token`. When `token()` gives the same one again, there is no better one for now."""
         ...
 
-    def accepted(self, token: Secret) -> None:
-        """The API accepted `token`."""
+    def accepted(self, token: Secret, endpoint: Endpoint) -> None:
+        """An endpoint accepted `token`."""
         ...
 
     async def close(self) -> None:
@@ -64,10 +64,10 @@ class ReadyToken:
     async def token(self, deadline: float) -> Secret:
         return self._token
 
-    async def rejected(self, token: Secret) -> None:
+    async def rejected(self, token: Secret, endpoint: Endpoint) -> None:
         pass
 
-    def accepted(self, token: Secret) -> None:
+    def accepted(self, token: Secret, endpoint: Endpoint) -> None:
         pass
 
     async def close(self) -> None:
@@ -127,10 +127,12 @@ class RefreshedToken:
         self._failure: ApiError | None = None
         self._not_before = 0.0
         self._refused: Secret | None = None
-        # A token of this process that the API has not accepted yet: refused at once, another would fare no better.
-        self._unproven: Secret | None = None
-        self._unproven_until = 0.0
-        self._refused_unproven = 0
+        # An endpoint that refuses a token of this process without ever having accepted it would refuse another too; it
+        # must not cost the other endpoints theirs.
+        self._minted: Secret | None = None
+        self._minted_at = 0.0
+        self._accepted_by: set[Endpoint] = set()
+        self._refusals: dict[Endpoint, int] = {}
 
     async def token(self, deadline: float) -> Secret:
         held = self._memory.token
@@ -138,9 +140,11 @@ class RefreshedToken:
             return held.secret
         error = self._hindrance()
         if error is None:
-            error = await self._refreshed(deadline)
+            # While the old one is valid, half of the time is kept for what it is wanted for.
+            now = self._clock.monotonic()
+            error = await self._refreshed(now + (deadline - now) / 2 if self._is_valid(held) else deadline)
         held = self._memory.token
-        if held is not None and held.secret != self._refused and self._clock.now_ms() < held.expires_at:
+        if held is not None and self._is_valid(held):
             return held.secret  # the new one, or the old one that is still valid while no new one can be had
         if error is None:  # what came was over before it arrived; the next try makes another
             error = RequestTimeout(f"{Endpoint.TOKEN.purpose}: the token that came is over already", Endpoint.TOKEN)
@@ -150,20 +154,25 @@ class RefreshedToken:
         early = min(_EARLY_MS, (held.expires_at - held.minted_at) // 4)
         return held.secret != self._refused and self._clock.now_ms() < held.expires_at - early
 
-    async def rejected(self, token: Secret) -> None:
+    def _is_valid(self, held: AccessToken | None) -> bool:
+        return held is not None and held.secret != self._refused and self._clock.now_ms() < held.expires_at
+
+    async def rejected(self, token: Secret, endpoint: Endpoint) -> None:
         held = self._memory.token
         if held is None or held.secret != token or token == self._refused:
             return
-        if token == self._unproven:
-            if self._clock.monotonic() < self._unproven_until:
+        if token == self._minted and endpoint not in self._accepted_by:
+            refusals = self._refusals.get(endpoint, 0)
+            wait = min(_REFUSED_WAIT_S * 2.0 ** min(refusals, 10), _LONGEST_WAIT_S)
+            if self._clock.monotonic() < self._minted_at + wait:
                 return
-            self._refused_unproven += 1
+            self._refusals[endpoint] = refusals + 1
         self._refused = token
 
-    def accepted(self, token: Secret) -> None:
-        if token == self._unproven:
-            self._unproven = None
-            self._refused_unproven = 0
+    def accepted(self, token: Secret, endpoint: Endpoint) -> None:
+        if token == self._minted:
+            self._accepted_by.add(endpoint)
+            self._refusals.pop(endpoint, None)
 
     async def close(self) -> None:
         if self._refreshing is not None:
@@ -269,9 +278,9 @@ class RefreshedToken:
         self._failure = None
         self._not_before = 0.0
         self._refused = None
-        self._unproven = grant.access_token
-        wait = min(_REFUSED_WAIT_S * 2.0 ** min(self._refused_unproven, 10), _LONGEST_WAIT_S)
-        self._unproven_until = self._clock.monotonic() + wait
+        self._minted = grant.access_token
+        self._minted_at = self._clock.monotonic()
+        self._accepted_by = set()
 
 
 async def exchange_code(

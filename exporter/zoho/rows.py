@@ -173,6 +173,8 @@ def users_page(endpoint: Endpoint, body: dict[str, object]) -> UsersPage:
 def _user(endpoint: Endpoint, row: object) -> UserRow:
     if not isinstance(row, dict):
         raise wrong_schema(endpoint, "a row is no object")
+    if row.get("error"):  # it would pass for somebody who has lost name and team
+        raise wrong_schema(endpoint, "a row is an error")
     agent_id = _optional_id(endpoint, row, "agentId")
     user_id = _optional_id(endpoint, row, "userid")
     key = user_id or f"agent {agent_id}"

@@ -49,7 +49,7 @@ async def open_session(
     the token cache cannot be written.
     """
     origins = checked_origins(api)
-    _check_credentials(auth)
+    check_credentials(auth)
     memory = Memory.open(auth.token_cache, _fingerprint(origins, auth))
     budget = Budget(clock, api.max_requests_per_minute)
     gate = Gate(memory, budget, origins, clock, observer)
@@ -118,7 +118,8 @@ def _proxy(proxy: Secret | None, context: ssl.SSLContext) -> httpx.Proxy | None:
     return httpx.Proxy(url, ssl_context=context if url.scheme == "https" else None)
 
 
-def _check_credentials(auth: AuthSettings) -> None:
+def check_credentials(auth: AuthSettings) -> None:
+    """Raise UsageError, which names the flags, unless there is something to ask for an access token with."""
     if auth.access_token or auth.access_token_file is not None:
         return
     missing = [

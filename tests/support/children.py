@@ -25,6 +25,8 @@ class Child:
     out: bytearray = field(default_factory=bytearray)
     err: bytearray = field(default_factory=bytearray)
     _wrote: asyncio.Event = field(default_factory=asyncio.Event)
+    _silent: bool = False
+    """Nothing more will come."""
 
     @property
     def log(self) -> str:
@@ -38,14 +40,14 @@ class Child:
         """Wait until it has written `text` to stderr or stdout."""
         async with asyncio.timeout(PATIENCE_S):
             while text.encode() not in getattr(self, stream):
-                assert self.alive or not self._wrote.is_set(), f"it ended without '{text}': {self.log}"
+                assert not self._silent, f"it ended without '{text}': {self.log}"
                 await self._next()
 
     async def url(self) -> str:
         """Where it serves, once it does."""
         async with asyncio.timeout(PATIENCE_S):
             while (found := _ADDRESS.search(self.log)) is None:
-                assert self.alive, f"it ended instead of serving: {self.log}"
+                assert not self._silent, f"it ended instead of serving: {self.log}"
                 await self._next()
         return found[1]
 
@@ -70,13 +72,13 @@ class Child:
 
     async def _next(self) -> None:
         self._wrote.clear()
-        async with asyncio.timeout(PATIENCE_S):
-            await self._wrote.wait()
+        await self._wrote.wait()
 
     async def _read(self, stream: asyncio.StreamReader, into: bytearray) -> None:
         while data := await stream.read(65_536):
             into += data
             self._wrote.set()
+        self._silent = True
         self._wrote.set()
 
 

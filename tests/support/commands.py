@@ -26,7 +26,8 @@ class Documented:
     @property
     def usage(self) -> str:
         """The line that its help begins with."""
-        context = click.Context(self.command, info_name=" ".join((PROGRAM, *self.words)))
+        # With the command's own settings: the first context decides for good what its help option is called.
+        context = click.Context(self.command, **self.command.context_settings)
         return " ".join((PROGRAM, *self.words, *self.command.collect_usage_pieces(context)))
 
     @property

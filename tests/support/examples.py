@@ -15,7 +15,7 @@ from rich.cells import cell_len
 from exporter.cli.main import PROGRAM
 from tests.support.cli import environment, run, simulator
 from tests.support.documents import fences, with_fences
-from tests.support.sample_history import FILE_NAME, write_sample_history
+from tests.support.sample_history import AGENTS, SEED, write_sample_history
 
 _PROMPT: Final = "$ "
 _MORE: Final = "\\\n"
@@ -32,7 +32,11 @@ class Examples:
         self._folder = Path(self._open.enter_context(tempfile.TemporaryDirectory()))
         self._empty = Path(self._open.enter_context(tempfile.TemporaryDirectory()))
         self.database = write_sample_history(self._folder)
-        self.environment: Mapping[str, str] = environment(self._open.enter_context(simulator(agents=16)))
+        running = self._open.enter_context(simulator(AGENTS, SEED))
+        self._environment = {"ZOHOVOICE_API_URL": running.url, "ZOHOVOICE_API_ACCOUNTS_URL": running.url, "TZ": "UTC"}
+        self.credentials: Mapping[str, str] = environment(running)
+        """The variables that make commands talk to the simulator."""
+        _configure(self._empty, self.credentials)
         return self
 
     def __exit__(
@@ -47,7 +51,8 @@ class Examples:
     def console(self, body: str) -> str:
         """A `console` block made anew: each command (after `$ `) with what it says on a terminal that is wide enough.
 
-        The commands of a block run in one folder. That of reports holds the sample history, that of others nothing.
+        The commands of a block run in one folder. That of reports holds the sample history, that of others the
+        configuration and the secrets that the README tells of.
         """
         folder = self._folder if f"{PROGRAM} history" in body else self._empty
         with chdir(folder):
@@ -60,7 +65,7 @@ class Examples:
         writes_rows = arguments[0] in ("history", "status", "agents") and "--output" not in arguments
         if writes_rows and "--format" not in arguments:
             arguments += ["--format", "table"]  # as on a terminal
-        done = run(*arguments, env={**self.environment, "TZ": "UTC"})
+        done = run(*arguments, env=self._environment)
         assert done.code == 0, f"{command}: {done.err}"
         return done.out + done.err
 
@@ -77,6 +82,21 @@ class Examples:
 
     def _with_rows(self, match: re.Match[str]) -> str:
         return f"```sql\n{match['query']}```\n\n```text\n{self.rows(match['query'])}```"
+
+
+def _configure(folder: Path, credentials: Mapping[str, str]) -> None:
+    """What the README has made by the time it comes to `check`."""
+    secrets = folder / "secrets"
+    secrets.mkdir(mode=0o700)
+    for name in ("client-secret", "refresh-token"):
+        file = secrets / name
+        file.touch(mode=0o600)
+        file.write_text(credentials[f"ZOHOVOICE_AUTH_{name.upper().replace('-', '_')}"] + "\n", encoding="utf-8")
+    (folder / "zohovoice.yml").write_text(
+        f"auth:\n  client-id: {credentials['ZOHOVOICE_AUTH_CLIENT_ID']}\n"
+        "  client-secret-file: secrets/client-secret\n  refresh-token-file: secrets/refresh-token\n",
+        encoding="utf-8",
+    )
 
 
 def console_commands(body: str) -> Iterator[str]:

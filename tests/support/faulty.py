@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Collection, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,9 +16,9 @@ from exporter.history.window import Window
 from exporter.model import Kind
 from exporter.settings import PollSettings, Settings
 from exporter.simulator.faults import Fault
-from exporter.simulator.kinds import RULES, FaultKind, Label
 from exporter.simulator.server import RunningSimulator
 from exporter.simulator.settings import DEFAULT_SERVER, Presence, ServerSettings, SimulationSettings
+from exporter.simulator.simulation import Simulation
 from tests.support.running import Samples, settings_against, simulated, value
 
 UP = "zohovoice_up"
@@ -34,6 +34,7 @@ class LeapingClock(SystemClock):
 
     def __init__(self) -> None:
         self._ahead_ms = 0
+        self._leapt = asyncio.Event()
 
     def now_ms(self) -> int:
         return super().now_ms() + self._ahead_ms
@@ -41,9 +42,19 @@ class LeapingClock(SystemClock):
     def monotonic(self) -> float:
         return super().monotonic() + self._ahead_ms / 1000
 
+    async def sleep(self, seconds: float) -> None:
+        until = self.monotonic() + seconds
+        await super().sleep(0)
+        while (left := until - self.monotonic()) > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._leapt.wait()
+
     def leap(self, seconds: float) -> None:
-        """Let so much time pass at once for whoever has this clock."""
+        """Let so much time pass at once for whoever has this clock; who sleeps wakes up if it is time."""
         self._ahead_ms += round(seconds * 1000)
+        self._leapt.set()
+        self._leapt = asyncio.Event()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +146,12 @@ async def staged(
     server: ServerSettings = DEFAULT_SERVER,
     presences: tuple[Presence, ...] = (),
 ) -> AsyncIterator[Stage]:
-    """A simulator with people at work now, who take no calls: what they do, the test tells them."""
+    """A simulator with people at work now: what they do in the next minute, the test tells them."""
     clock = LeapingClock()
     simulation = SimulationSettings(
         agents=agents, shifts_around=clock.now_ms(), calls_per_agent_hour=0, presences=presences
     )
-    async with simulated(simulation, server=server, clock=clock) as simulator:
+    async with simulated(_on_a_quiet_day(simulation, clock), server=server, clock=clock) as simulator:
         settings = settings_against(simulator, directory, interval_s=interval_s)
         settings = replace(
             settings,
@@ -148,6 +159,17 @@ async def staged(
             poll=PollSettings(interval_s=interval_s, max_age_s=max_age_s),
         )
         yield Stage(simulator, settings, clock)
+
+
+def _on_a_quiet_day(settings: SimulationSettings, clock: LeapingClock) -> SimulationSettings:
+    """The settings with a seed by which nobody's status changes in the coming minute."""
+    now = clock.now_ms()
+    for seed in range(1, 1_000):
+        quiet = replace(settings, seed=seed)
+        simulation = Simulation(quiet, clock)
+        if not any(simulation.changes(agent.agent_id, now, now + 60_000) for agent in simulation.agents):
+            return quiet
+    raise AssertionError("no day is quiet: have fewer agents")
 
 
 def is_good(samples: Samples) -> bool:
@@ -190,11 +212,6 @@ def logged(caplog: pytest.LogCaptureFixture, message: str) -> list[Mapping[str, 
 def warnings(caplog: pytest.LogCaptureFixture, logger: str) -> list[str]:
     """The messages of a logger's lines from warnings up, in order."""
     return [record.message for record in caplog.records if record.name == logger and record.levelno >= logging.WARNING]
-
-
-def kinds_at(label: Label) -> set[FaultKind]:
-    """Every kind of fault that the switchboard can place at the endpoint."""
-    return {kind for kind, rule in RULES.items() if label in rule.labels}
 
 
 def fault_name(fault: Fault) -> str:

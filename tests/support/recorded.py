@@ -1,5 +1,6 @@
 """What a history database holds, read with nothing but sqlite3, and the laws that it must obey at every moment."""
 
+import itertools
 import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
@@ -96,7 +97,8 @@ def read_database(path: Path) -> Database:
                 for agent_id, kind, word, to_kind, to_word, not_before, seen in connection.execute(
                     "SELECT agent_id, before.kind, before.word, after.kind, after.word, seen - uncertainty, seen"
                     " FROM transition JOIN agent ON agent.id = transition.agent"
-                    " JOIN status AS after ON after.id = to_status LEFT JOIN status AS before ON before.id = from_status"
+                    " JOIN status AS after ON after.id = to_status"
+                    " LEFT JOIN status AS before ON before.id = from_status"
                     " ORDER BY moment"
                 )
             ],
@@ -117,7 +119,7 @@ def check_laws(database: Database) -> None:
 
 
 def _check_stretches(database: Database) -> None:
-    for earlier, later in zip(database.stretches, database.stretches[1:], strict=False):
+    for earlier, later in itertools.pairwise(database.stretches):
         assert earlier.end_reason is not None, f"a stretch goes on though another has begun: {earlier}"
         assert earlier.last < later.started, f"stretches overlap: {earlier}, {later}"
     for stretch in database.stretches:
@@ -126,16 +128,16 @@ def _check_stretches(database: Database) -> None:
 
 def _check_spells(spells: Sequence[Spell], transitions: Sequence[Recorded]) -> None:
     """Each transition belongs to one spell; in a spell each begins where the one before it led to."""
-    for earlier, later in zip(spells, spells[1:], strict=False):
+    for earlier, later in itertools.pairwise(spells):
         assert earlier.until is not None, f"two spells at once: {earlier}, {later}"
         assert earlier.until < later.start, f"spells overlap: {earlier}, {later}"
     rest = list(transitions)
     for spell in spells:
         inside = [t for t in rest if spell.start <= t.seen and (spell.until is None or t.seen <= spell.until)]
         rest = [t for t in rest if t not in inside]
-        first, *others = inside
+        first = inside[0]
         assert (first.before, first.not_before, first.seen) == (None, None, spell.start), f"first of a spell: {first}"
-        for before, after in zip(inside, others, strict=False):
+        for before, after in itertools.pairwise(inside):
             assert after.before == before.after, f"the chain is broken: {before}, {after}"
             assert after.before != after.after
             assert before.seen < after.seen

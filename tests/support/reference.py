@@ -2,28 +2,29 @@
 
 import ast
 import inspect
+import re
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from itertools import groupby
+from importlib import import_module
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Final
 
 import click
 
 from exporter.cli.settings_table import CONFIG_FILE, SECRETS, SETTINGS, Setting
-from exporter.history.reports import at, coverage, summary, timeline, transitions
+from exporter.history.reports import REPORTS
 from exporter.metrics.families import FAMILIES, Family, Type
 from exporter.report.model import Column
 from exporter.simulator import control, kinds
-from exporter.zoho import errors
 from exporter.zoho.endpoints import Endpoint
 from tests.support.commands import Documented, every_command
 from tests.support.documents import ROOT, documents, read, table, with_regions
 from tests.support.examples import Examples
 from tests.support.sample_history import write_sample_history
 
-_REPORTS: Final = (timeline, summary, at, transitions, coverage)
+_TYPED: Final = re.compile(r"(?<![`\w-])(--[a-z][a-z.-]*[a-z]|ZOHOVOICE_[A-Z_]+|zohovoice_[a-z_]+)(?![`\w])")
 
 
 def _code(text: str) -> str:
@@ -31,8 +32,9 @@ def _code(text: str) -> str:
 
 
 def _prose(text: str) -> str:
-    """Text of a help as Markdown: nothing in it is markup, but what stands in backticks."""
-    return text.replace("<", "&lt;").replace("*", "\\*")
+    """Text of a help as Markdown: nothing in it is markup, but what stands in backticks; names to be typed do so."""
+    plain = text.replace("<", "&lt;").replace("*", "\\*")
+    return _TYPED.sub(r"`\1`", plain)
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------
@@ -42,7 +44,7 @@ def settings() -> str:
     """All settings, a table for each group."""
     parts = []
     for group, members in groupby((*SETTINGS.values(), CONFIG_FILE), key=lambda one: one.name.partition(".")[0]):
-        rows = ((_flags(one), _code(one.variable), _default(one), _prose(_told(one))) for one in members)
+        rows = ((_flags(one), _code(one.variable), _default(one), _prose(one.help)) for one in members)
         parts.append(f"### {group}\n\n{table(('Flag', 'Variable', 'Default', 'Meaning'), rows)}\n")
     return "\n" + "".join(parts)
 
@@ -56,10 +58,6 @@ def _flags(setting: Setting) -> str:
 def _default(setting: Setting) -> str:
     on_off = {"true": "on", "false": "off"}
     return on_off.get(setting.default or "", _code(setting.default or ""))
-
-
-def _told(setting: Setting) -> str:
-    return setting.help.replace(setting.flag, _code(setting.flag))
 
 
 def secrets() -> str:
@@ -117,7 +115,7 @@ def _settings_of(one: Documented) -> str:
 
 def report_fields() -> str:
     """The fields of the rows of each report."""
-    rows = ((_code(module.__name__.rpartition(".")[2]), _fields(module.COLUMNS)) for module in _REPORTS)
+    rows = ((_code(name), _fields(import_module(f"exporter.history.reports.{name}").COLUMNS)) for name in REPORTS)
     return "\n" + table(("Report", "Fields of a row"), rows) + "\n"
 
 
@@ -143,7 +141,7 @@ def metric_families() -> str:
             facts.insert(1, f"labels {_labels(family)}")
         if family.type is Type.HISTOGRAM:
             facts.append(f"buckets up to {', '.join(f'{bound:g}' for bound in family.buckets)} s")
-        parts.append(f"### {family.name}\n\n{_sentence('; '.join(facts))}\n\n{_prose(family.help)}\n")
+        parts.append(f"### {family.name}\n\n{_prose(_sentence('; '.join(facts)))}\n\n{_prose(family.help)}\n")
     return "\n" + "\n".join(parts) + "\n"
 
 
@@ -153,17 +151,6 @@ def _sentence(text: str) -> str:
 
 def _labels(family: Family) -> str:
     return ", ".join(_code(label) for label in family.labels)
-
-
-def failure_reasons() -> str:
-    """The values of the label `reason`."""
-    described = {
-        one.reason: inspect.cleandoc(one.__doc__ or "")
-        for one in reversed(list(vars(errors).values()))
-        if inspect.isclass(one) and "reason" in vars(one) and one is not errors.ApiError
-    }
-    rows = ((_code(reason), _prose(_one_line(described[reason]))) for reason in errors.REASONS)
-    return "\n" + table(("Reason", "Meaning"), rows) + "\n"
 
 
 def endpoints() -> str:
@@ -206,9 +193,9 @@ def _where(labels: frozenset[kinds.Label]) -> Iterator[str]:
 
 
 def _docstrings_after_assignments(source: str) -> dict[str, str]:
-    (body,) = (node.body for node in ast.parse(inspect.cleandoc(source)).body if isinstance(node, ast.ClassDef))
+    (body,) = (node.body for node in ast.parse(source).body if isinstance(node, ast.ClassDef))
     found = {}
-    for before, after in zip(body, body[1:], strict=False):
+    for before, after in pairwise(body):
         if isinstance(before, ast.Assign) and isinstance(before.targets[0], ast.Name) and isinstance(after, ast.Expr):
             found[before.targets[0].id] = str(ast.literal_eval(after.value))
     return found
@@ -223,8 +210,10 @@ def control_endpoints() -> str:
     rows = []
     for node in ast.walk(tree):
         match node:
-            case ast.Tuple(elts=[ast.Constant(value=str(path)), ast.Constant(value=str(method)), ast.Attribute(attr=name)]):
-                rows.append((f"{method} `{control.PREFIX}{path}`", _prose(_one_line(described[name]))))
+            case ast.Tuple(
+                elts=[ast.Constant(value=str(path)), ast.Constant(value=str(verb)), ast.Attribute(attr=name)]
+            ):
+                rows.append((f"{verb} `{control.PREFIX}{path}`", _prose(_one_line(described[name]))))
     return "\n" + table(("Request", "What it does"), iter(rows)) + "\n"
 
 
@@ -251,7 +240,6 @@ GENERATORS: Final[Mapping[str, Callable[[], str]]] = {
     "report fields": report_fields,
     "metrics": metrics,
     "metric families": metric_families,
-    "failure reasons": failure_reasons,
     "endpoints": endpoints,
     "prometheus": prometheus,
     "faults": faults,

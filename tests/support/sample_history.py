@@ -13,7 +13,9 @@ from tests.support.clock import FakeClock
 
 ZONE: Final = "Europe/Berlin"
 FILE_NAME: Final = "zohovoice.db"
-_SEED, _AGENTS, _INTERVAL_MS = 94, 16, 30_000
+SEED: Final = 94
+AGENTS: Final = 16
+_INTERVAL_MS: Final = 30_000
 _SPELLS: Final = (
     # (from, to, why it ended): two runs of the exporter, 20 minutes without one, and a power cut at the end.
     ("2025-03-04T08:30", "2025-03-04T11:00", EndReason.SHUTDOWN),
@@ -25,7 +27,7 @@ _SPELLS: Final = (
 def write_sample_history(folder: Path) -> Path:
     """Write `zohovoice.db` into `folder` by running a simulated morning through the tracker and the writer."""
     path = folder / FILE_NAME
-    simulation = Simulation(SimulationSettings(seed=_SEED, agents=_AGENTS, timezone=ZONE), FakeClock())
+    simulation = Simulation(SimulationSettings(seed=SEED, agents=AGENTS, timezone=ZONE), FakeClock())
     for number, (since, until, reason) in enumerate(_SPELLS):
         past = Past(_instant(since), _instant(until), _INTERVAL_MS)
         run = RunInfo(version="0.1.0", host="exporter.example.com", boot_id="", pid=4711, started=past.since)
