@@ -12,7 +12,8 @@ help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 $(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+	@# Without Debian's venv package it fails half made, and the next make would take it for done.
+	@$(PYTHON) -m venv $(VENV) || { rm -f $@; echo "install python3-venv (Debian), or name another Python: make PYTHON=python3"; exit 1; } >&2
 
 # A stamp per lock file, so that `make demo` does not download the test tools.
 $(VENV)/.runtime: requirements/runtime.txt requirements/build.txt pyproject.toml | $(BIN)/python

@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -37,6 +37,7 @@ from exporter.simulator.simulation import Simulation, SimulationSettings
 from exporter.web.listen import bind, parse_listen_address
 
 _DB: Final = "zohovoice.db"
+_NOTE: Final = "demo.json"
 _INTERVAL_S: Final = 15.0
 _CALLS_PER_AGENT_HOUR: Final = 6.0
 """So that mostly somebody is available, and now and then nobody."""
@@ -102,11 +103,7 @@ class _Stage:
                 # The simulator's tokens do not outlive it.
                 (directory / "zohovoice-token.json").unlink(missing_ok=True)
                 if kept is None:
-                    # First what says that the database is filled.
-                    for name in ("demo.json", _DB, f"{_DB}-wal", f"{_DB}-shm"):
-                        (directory / name).unlink(missing_ok=True)
-            if kept is None:
-                return cls(directory, settings.seed, settings.agents, SystemClock().now_ms(), filled=False)
+                    return cls._anew(settings)
         except OSError as error:
             raise ExporterError(
                 f"the demo cannot keep its data in {directory}: {error.strerror}; choose another place with --directory"
@@ -119,20 +116,44 @@ class _Stage:
         return kept
 
     @classmethod
+    def _anew(cls, settings: DemoSettings) -> "_Stage":
+        """Remove what an earlier demo left, and say so before the database is made: only what is ours is removed."""
+        directory = settings.directory
+        if (directory / _DB).exists() and not (directory / _NOTE).exists():
+            raise ExporterError(
+                f"the database {directory / _DB} was not made by a demo and is left as it is; "
+                "choose another place with --directory"
+            )
+        stage = cls(directory, settings.seed, settings.agents, SystemClock().now_ms(), filled=False)
+        stage.settle()
+        for name in (_DB, f"{_DB}-wal", f"{_DB}-shm"):
+            (directory / name).unlink(missing_ok=True)
+        return stage
+
+    @classmethod
     def _kept(cls, directory: Path) -> "_Stage | None":
         """What the directory's last demo settled; None if there was none, or it was interrupted while it filled."""
         if not (directory / _DB).is_file():
             return None
         try:
-            stored = json.loads((directory / "demo.json").read_text("utf-8"))
+            stored = json.loads((directory / _NOTE).read_text("utf-8"))
+            if not stored.get("filled", True):
+                return None
             return cls(directory, int(stored["seed"]), int(stored["agents"]), int(stored["shifts_around"]), filled=True)
-        except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
             return None
 
     def settle(self) -> None:
-        """Remember, so that the next demo in this directory goes on with it."""
-        stored = {"seed": self.seed, "agents": self.agents, "shifts_around": self.shifts_around}
-        (self.directory / "demo.json").write_text(json.dumps(stored) + "\n", "utf-8")
+        """Remember, so that the next demo in this directory goes on with it, or knows that it may begin anew."""
+        stored = {
+            "seed": self.seed,
+            "agents": self.agents,
+            "shifts_around": self.shifts_around,
+            "filled": self.filled,
+        }
+        file = self.directory / _NOTE
+        file.touch(mode=0o600)
+        file.write_text(json.dumps(stored) + "\n", "utf-8")
 
 
 @contextmanager
@@ -165,7 +186,7 @@ def _fill(settings: DemoSettings, stage: _Stage) -> None:
             record_past(simulation, writer, rest, seed=settings.seed, progress=lambda done: None, state=state)
     finally:
         writer.close(clock.now_ms(), EndReason.SHUTDOWN)
-    stage.settle()
+    replace(stage, filled=True).settle()
 
 
 @contextmanager
@@ -234,7 +255,8 @@ def _welcome(urls: tuple[str, ...], simulator: RunningSimulator, stage: _Stage) 
         "",
         "Ctrl-C ends the demo.",
     ]
-    print("\n".join(lines), flush=True)  # noqa: T201 - the demo talks to people
+    with suppress(OSError):  # who does not read this can have the demo all the same
+        print("\n".join(lines), flush=True)  # noqa: T201 - the demo talks to people
 
 
 def _command() -> str:

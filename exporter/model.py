@@ -113,6 +113,7 @@ class Poll:
 class Transition:
     """A change of status between two polls: it happened after `not_before` and not after `seen`.
 
+    Both are by the clock that read `seen`: one that was set back in between calls the poll before an earlier time.
     `from_status` and `not_before` are None for the first observation since the agent is tracked.
     """
 

@@ -1,6 +1,7 @@
 """Hands the facts of each poll to the one database writer, and keeps them while it cannot write."""
 
 import asyncio
+import contextlib
 import functools
 import logging
 import sqlite3
@@ -89,7 +90,8 @@ class Recorder:
         self._refused_step_ms = 0
         """How far the clock stepped with polls that were refused: the next one accepted begins a stretch for it.
 
-        After a restart nobody saw the step: then it is the least that it must have been."""
+        Nobody saw a step between two runs, so it is at least what makes the polls late.
+        """
         self._incidents: deque[tuple[int, str, str]] = deque(maxlen=1_000)
 
     def record(
@@ -111,11 +113,12 @@ class Recorder:
                 after, facts = advance(self._queued, poll, agents, pace, silence=EndReason.NOT_WRITTEN)
             except LatePoll as late:
                 self._refuse(late)
-                self._refused_step_ms = min(poll.clock_step_ms, self._least_step_ms)
+                self._refused_step_ms = min(poll.clock_step_ms, late.received - late.recorded - 1)
                 return after
         self._refusing, self._refused_step_ms = False, 0
         if facts.poll.clock_step_ms:
-            self._note(facts.poll.received, "clock step", f"the wall clock stepped by {facts.poll.clock_step_ms} ms")
+            detail = f"the wall clock stepped by {facts.poll.clock_step_ms} ms, as far as is known"
+            self._note(facts.poll.received, "clock step", detail)
         self._append(_Pending(facts, after))
         if self._weight > self._limit:
             self._give_up()
@@ -123,6 +126,9 @@ class Recorder:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Write what is queued until `stop` is set and nothing is left that can be written."""
+        # How much the history holds is worth knowing also before there is anything to write.
+        with contextlib.suppress(sqlite3.Error, OSError):
+            self._observer.history_statistics(await self._call(self._writer.statistics))
         wait_s = _FIRST_RETRY_S
         while True:
             await self._write_incidents()

@@ -88,6 +88,8 @@ class RosterKeeper:
         self._observer = observer
         self._clock = clock
         self._failing: set[str] = set()
+        self._nobody = False
+        """Whether the latest roster names nobody."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read the roster now and at each refresh interval until `stop` is set; sooner after a failure.
@@ -128,6 +130,10 @@ class RosterKeeper:
         if self._failing:
             log.info("the roster can be read again", extra={"fields": {"agents": len(roster.agents)}})
             self._failing.clear()
+        if not roster.agents and not self._nobody:
+            ignored = {"users_that_are_no_agents": roster.rows_ignored}
+            log.warning("the roster names no agents, so nobody is polled", extra={"fields": ignored})
+        self._nobody = not roster.agents
         self._observer.roster_refreshed(roster)
         self._use(roster)
         return None

@@ -144,6 +144,34 @@ def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (1, "")
 
 
+def test_a_full_disk_behind_standard_output_is_one_sentence() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "exporter", "--help"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "zohovoice-exporter: the answer could not be written whole: No space left on device; make room\n"
+    )
+
+
+@pytest.mark.parametrize("command", [("status", "set", "Busy"), ("auth", "revoke")])
+def test_a_closed_standard_input_is_nobody_who_can_agree(command: tuple[str, ...], tmp_path: Path) -> None:
+    script = '"$@" <&-'  # as under some service managers
+    program = [sys.executable, "-m", "exporter", *command, "--db", str(tmp_path / "x.db")]
+    secrets = {f"ZOHOVOICE_AUTH_{name}": "sesame" for name in ("CLIENT_ID", "CLIENT_SECRET", "REFRESH_TOKEN")}
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *program],
+        env={**os.environ, **secrets},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("zohovoice-exporter: nothing was done, for this asks first")
+    assert done.stderr.count("\n") == 1
+
+
 def interrupted(process: "subprocess.Popen[bytes]") -> int | None:
     """Press Ctrl-C until it is noticed: one that comes the moment before the program waits for input goes unheard."""
     for _ in range(100):

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from exporter.cli.auth import _secret_file
+from exporter.errors import ExporterError
+from exporter.secret import Secret
 from exporter.simulator.faults import Fault, FaultKind
 from exporter.simulator.server import RunningSimulator
 from tests.support.cli import Done, environment, run, simulator
@@ -261,6 +264,39 @@ class TestAuth:
             "No such file or directory\n"
         )
         assert self.exchanged(zoho, tmp_path / "refresh", env, stdin=code).code == 0
+
+    def test_a_directory_in_place_of_the_file_is_found_before_the_code_is_used_up(
+        self, zoho: RunningSimulator, env: dict[str, str], tmp_path: Path
+    ) -> None:
+        code = zoho.new_code()
+        done = self.exchanged(zoho, tmp_path, env, "--yes", stdin=code)
+        assert (done.code, done.err) == (
+            2,
+            f"zohovoice-exporter: --auth.refresh-token-file: {tmp_path} is a directory; name a file\n",
+        )
+        assert self.exchanged(zoho, tmp_path / "refresh", env, stdin=code).code == 0
+
+    def test_a_file_that_becomes_a_directory_meanwhile_is_one_sentence_and_leaves_no_token_behind(
+        self, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "refresh"
+        said = r"cannot write .*refresh: Is a directory; .* make a new code"
+        with _secret_file(path) as write:
+            path.mkdir()
+            with pytest.raises(ExporterError, match=said):
+                write(Secret("1000.token"))
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_a_throttle_that_an_exchange_meets_is_remembered_for_serve(
+        self, zoho: RunningSimulator, env: dict[str, str], tmp_path: Path
+    ) -> None:
+        env["ZOHOVOICE_AUTH_TOKEN_CACHE"] = str(tmp_path / "cache")
+        zoho.switchboard.set("token", Fault(FaultKind.ACCESS_TOKEN_LIMIT), times=1)
+        done = self.exchanged(zoho, tmp_path / "refresh", env, stdin=zoho.new_code())
+        assert (done.code, "Zoho throttles; try again in 600 s" in done.err) == (1, True)
+        asked = zoho.received.total("token")
+        assert "Zoho throttles, so no request is made for" in run("status", "get", env=env).err
+        assert zoho.received.total("token") == asked
 
     def test_a_code_on_the_command_line_is_refused_and_not_repeated(self) -> None:
         done = run("auth", "exchange", "1000.hunter2")

@@ -21,6 +21,7 @@ from tests.support.faulty import (
     fault_name,
     is_good,
     logged,
+    reaches,
     shown,
     side_by_side,
     staged,
@@ -55,7 +56,10 @@ FAILING = {
         Fault(FaultKind.NO_CONTENT),
         Fault(FaultKind.FALSE_GZIP),
     ),
-    "schema": tuple(Fault(FaultKind.WRONG_TYPES, variant=variant) for variant in ("payload", "rows", "fields", "list")),
+    "schema": (
+        *(Fault(FaultKind.WRONG_TYPES, variant=variant) for variant in ("payload", "rows", "fields", "list")),
+        Fault(FaultKind.ERROR_ROWS),
+    ),
     "api": (Fault(FaultKind.ERROR_ENVELOPE),),
     "incomplete": (
         Fault(FaultKind.MISSING_ROWS),
@@ -77,15 +81,14 @@ HARMLESS = (
 )
 
 _TOGETHER: Final = (
-    ("timeout", "connect", "http_5xx", "api"),
-    ("decode", "schema"),
+    ("timeout", "connect", "http_5xx", "decode", "schema", "api"),
     ("auth", "http_4xx", "redirect", "too_large", "incomplete"),
 )
 """Reasons whose faults are played side by side, because a reading is tried three times, which takes seconds."""
 
 _BETWEEN_PAGES: Final = (FaultKind.ROSTER_JOIN, FaultKind.ROSTER_LEAVE, FaultKind.SAME_PAGE)
 _TWO_PAGES: Final = 51
-_PAUSE_S: Final = 0.2
+_PAUSE_S: Final = 0.1
 """Between two scrapes of one program, of which several run side by side."""
 
 
@@ -115,7 +118,7 @@ async def _scene(directory: Path, fault: Fault, reason: str) -> None:
     ):
         before = await exporter.until(is_good, pause_s=_PAUSE_S)
         stage.place("users", fault)
-        await exporter.until(lambda now: bool(value(now, ROSTER_FAILURES, reason=reason)), pause_s=_PAUSE_S, seconds=20)
+        await exporter.until(reaches(ROSTER_FAILURES, 1, reason=reason), pause_s=_PAUSE_S, seconds=20)
         agent_id = stage.agents[5]
         word = stage.change_status(agent_id)
         during = await exporter.until(lambda now: shown(now).get(agent_id) == word, pause_s=_PAUSE_S)
@@ -134,7 +137,7 @@ def test_the_first_polls_wait_for_the_roster(tmp_path: Path) -> None:
         async with staged(tmp_path) as stage:
             stage.place("users", Fault(FaultKind.WRONG_TOTAL))
             async with exporting(stage.settings, clock=stage.clock) as exporter:
-                during = await exporter.until(lambda now: bool(value(now, ROSTER_FAILURES, reason="incomplete")))
+                during = await exporter.until(reaches(ROSTER_FAILURES, 1, reason="incomplete"))
                 assert value(during, UP) == 0
                 assert value(during, POLLS) == 0
                 assert shown(during) == {}
@@ -190,7 +193,7 @@ def test_what_the_roster_says_too_much_or_beside_the_point_changes_nobody(tmp_pa
             stage.place("users", fault)
             during = await exporter.until(lambda now: _readings(now) >= _readings(before) + 2, pause_s=_PAUSE_S)
             polls = value(during, POLLS) or 0
-            during = await exporter.until(lambda now: (value(now, POLLS) or 0) >= polls + 2, pause_s=_PAUSE_S)
+            during = await exporter.until(reaches(POLLS, polls + 2), pause_s=_PAUSE_S)
             assert failures(during, ROSTER_FAILURES) == failures(during) == {}
             assert shown(during) == shown(before)
             _assert_nobody_came_or_went(stage)
@@ -247,7 +250,7 @@ def test_a_list_of_users_that_takes_no_token_does_not_cost_the_polls_theirs(tmp_
             async with exporting(replace(stage.settings, agents=agents), clock=stage.clock) as exporter:
                 await exporter.until(is_good)
                 stage.place("users", Fault(FaultKind.UNAUTHORIZED))
-                during = await exporter.until(lambda now: (value(now, ROSTER_FAILURES, reason="auth") or 0) >= 8)
+                during = await exporter.until(reaches(ROSTER_FAILURES, 8, reason="auth"))
                 assert failures(during) == {}
                 assert failures(during, ROSTER_FAILURES).keys() == {"auth"}
                 assert stage.asked("token") == 2, "one refresh, to see whether another token fares better"

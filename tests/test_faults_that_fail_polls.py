@@ -22,6 +22,7 @@ from tests.support.faulty import (
     fault_name,
     is_good,
     logged,
+    reaches,
     shown,
     side_by_side,
     staged,
@@ -134,7 +135,7 @@ class _Failing:
 
 async def _failing(stage: Stage, exporter: RunningExporter, reason: str) -> _Failing:
     """Polls fail, long enough for a gap; meanwhile an agent's status changes, unseen."""
-    first = await exporter.until(lambda now: bool(value(now, FAILURES, reason=reason)), pause_s=_PAUSE_S)
+    first = await exporter.until(reaches(FAILURES, 1, reason=reason), pause_s=_PAUSE_S)
     last_good = _last_success(first)
     agent_id, changed_at = stage.agents[5], stage.clock.now_ms()
     word = stage.change_status(agent_id)
@@ -226,7 +227,7 @@ def test_a_huge_body_is_not_kept_in_memory(tmp_path: Path) -> None:
             stage.place("statuses", Fault(FaultKind.HUGE_BODY))
             most = 0.0
             for polls in range(1, 9):
-                await exporter.until(lambda now, polls=polls: (value(now, FAILURES, reason="too_large") or 0) >= polls)
+                await exporter.until(reaches(FAILURES, polls, reason="too_large"))
                 most = max(most, _resident_mb())
             assert most - before < 100
             stage.clear()
@@ -251,8 +252,8 @@ def test_a_redirect_to_another_host_is_not_followed_so_no_token_goes_there(tmp_p
             for status in (301, 302, 303, 307, 308):
                 before = value(await exporter.samples(), FAILURES, reason="redirect") or 0
                 stage.place("*", Fault(FaultKind.REDIRECT, url=f"{elsewhere.url}/v2", status=status))
-                await exporter.until(lambda now, before=before: (value(now, FAILURES, reason="redirect") or 0) > before)
-            await exporter.until(lambda now: bool(value(now, ROSTER_FAILURES, reason="redirect")))
+                await exporter.until(reaches(FAILURES, before + 1, reason="redirect"))
+            await exporter.until(reaches(ROSTER_FAILURES, 1, reason="redirect"))
             stage.clear()
             await exporter.until(is_good)
             assert elsewhere.connections == 0

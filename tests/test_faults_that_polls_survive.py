@@ -20,11 +20,12 @@ from tests.support.faulty import (
     failures,
     is_good,
     logged,
+    reaches,
     shown,
     staged,
     warnings,
 )
-from tests.support.running import RunningExporter, exporting, value
+from tests.support.running import RunningExporter, exporting, parse_samples, value
 
 POLLS = "zohovoice_polls_total"
 UNRECOGNISED = "zohovoice_unrecognised_status_total"
@@ -60,7 +61,7 @@ def test_requests_that_fail_once_are_made_again_within_their_poll(
             for fault in RETRIED:
                 stage.simulator.switchboard.add("statuses", fault, 1)
             async with exporting(replace(stage.settings, api=api), clock=stage.clock) as exporter:
-                samples = await exporter.until(lambda now: bool(value(now, POLLS)))
+                samples = await exporter.until(reaches(POLLS, 1))
                 assert value(samples, UP) == 1
                 assert failures(samples) == {}
                 assert shown(samples) == stage.recorded()
@@ -96,7 +97,7 @@ def test_slow_answers_make_polls_skip_ticks_but_not_fail_and_never_two_at_once(t
         ):
             await exporter.until(is_good)
             stage.place("statuses", Fault(FaultKind.SLOW, seconds=0.25))
-            slow = await exporter.until(lambda now: (value(now, SKIPPED) or 0) >= 8)
+            slow = await exporter.until(reaches(SKIPPED, 8))
             assert failures(slow) == {}
             assert value(slow, UP) == 1
             began = [
@@ -107,7 +108,7 @@ def test_slow_answers_make_polls_skip_ticks_but_not_fail_and_never_two_at_once(t
             assert all(later - earlier >= 0.25 for earlier, later in pairwise(began))
             stage.clear()
             done = value(slow, POLLS) or 0
-            after = await exporter.until(lambda now: (value(now, POLLS) or 0) >= done + 3)
+            after = await exporter.until(reaches(POLLS, done + 3))
             assert failures(after) == {}
             assert stage.inventions() == []
 
@@ -151,7 +152,7 @@ def test_rows_that_come_twice_count_once(tmp_path: Path) -> None:
             before = await exporter.until(is_good)
             stage.place("statuses", Fault(FaultKind.DUPLICATE_ROWS, count=12))
             polls = value(before, POLLS) or 0
-            during = await exporter.until(lambda now: (value(now, POLLS) or 0) >= polls + 3)
+            during = await exporter.until(reaches(POLLS, polls + 3))
             assert failures(during) == {}
             assert shown(during) == shown(before)
             assert sum(count for (name, _), count in during.items() if name == "zohovoice_agents") == 12
@@ -195,6 +196,7 @@ def test_words_that_zoho_does_not_document_are_shown_recorded_and_logged_once_ho
             assert value(during, UP) == 1
             assert failures(during) == {}
             assert (value(during, UNRECOGNISED) or 0) >= 11
+            assert shown(parse_samples(await exporter.text())) == labels
             assert await _shown_in_openmetrics(exporter) == labels
             assert (await exporter.http.get(exporter.url + "/")).status_code == 200
             await _polls_more(exporter, 3)
@@ -221,18 +223,14 @@ def test_ids_that_come_as_numbers_beyond_the_floats_are_the_same_agents(tmp_path
             for where in ("statuses", "users"):
                 stage.place(where, Fault(FaultKind.NUMERIC_IDS))
             rosters = value(before, "zohovoice_roster_refreshes_total") or 0
-            during = await exporter.until(
-                lambda now: (value(now, "zohovoice_roster_refreshes_total") or 0) >= rosters + 2
-            )
+            during = await exporter.until(reaches("zohovoice_roster_refreshes_total", rosters + 2))
             assert failures(during) == failures(during, ROSTER_FAILURES) == {}
             assert shown(during) == shown(before)
             agent_id = stage.agents[3]
             word = stage.change_status(agent_id)
             await exporter.until(lambda now: shown(now).get(agent_id) == word)
             stage.clear()
-            after = await exporter.until(
-                lambda now: (value(now, "zohovoice_roster_refreshes_total") or 0) >= rosters + 3
-            )
+            after = await exporter.until(reaches("zohovoice_roster_refreshes_total", rosters + 3))
             assert _without(shown(after), agent_id) == _without(shown(before), agent_id)
             facts = stage.history()
             assert {agent.agent_id: len(agent.changes) for agent in facts.agents} == {
@@ -245,7 +243,7 @@ def test_ids_that_come_as_numbers_beyond_the_floats_are_the_same_agents(tmp_path
 
 async def _polls_more(exporter: RunningExporter, polls: int) -> None:
     done = value(await exporter.samples(), POLLS) or 0
-    await exporter.until(lambda now: (value(now, POLLS) or 0) >= done + polls)
+    await exporter.until(reaches(POLLS, done + polls))
 
 
 async def _shown_in_openmetrics(exporter: RunningExporter) -> dict[str, str]:
@@ -255,7 +253,7 @@ async def _shown_in_openmetrics(exporter: RunningExporter) -> dict[str, str]:
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
     return {
         sample.labels["agent_id"]: sample.labels["status"]
-        for family in openmetrics_families(answer.text)
+        for family in openmetrics_families(answer.text)  # type: ignore[no-untyped-call]  # the parser has no types
         for sample in family.samples
         if sample.name == "zohovoice_agent_status" and sample.value
     }

@@ -118,6 +118,19 @@ def test_the_script_of_integration_installs_every_program_that_a_test_looks_for(
     assert wanted <= installed
 
 
+def test_an_environment_that_could_not_be_made_is_not_taken_for_one_at_the_next_try(tmp_path: Path) -> None:
+    python = tmp_path / "python-without-venv"  # as on Debian without the package
+    python.write_text('#!/bin/sh\nmkdir -p "$3/bin"; touch "$3/bin/python"; exit 1\n', encoding="utf-8")
+    python.chmod(0o755)
+    venv = tmp_path / "venv"
+    command = ["make", "--directory", str(ROOT), f"PYTHON={python}", f"VENV={venv}", f"{venv}/bin/python"]
+    for _ in range(2):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert "install python3-venv (Debian), or name another Python: make PYTHON=python3" in done.stderr
+        assert not (venv / "bin" / "python").exists()
+
+
 @pytest.mark.parametrize("name", ["runtime", "build", "dev"])
 def test_a_lock_file_has_hashes_and_no_address_of_a_registry(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")

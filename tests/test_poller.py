@@ -24,6 +24,8 @@ class ScriptedSampler:
     clock: FakeClock
     script: list[Status | ApiError]
     takes_s: list[float] = field(default_factory=list)
+    meanwhile: Callable[[FakeClock], None] = lambda clock: None
+    """Runs while a poll is under way, after it was sent."""
     polled_at: list[float] = field(default_factory=list)
     deadlines: list[float] = field(default_factory=list)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -34,11 +36,12 @@ class ScriptedSampler:
         outcome = self.script.pop(0)
         if not self.script:
             self.stop.set()
-        sent = self.clock.now_ms()
-        self.clock.pass_time(self.takes_s.pop(0) if self.takes_s else 0.05)
+        sent, takes_s = self.clock.now_ms(), self.takes_s.pop(0) if self.takes_s else 0.05
+        self.meanwhile(self.clock)
+        self.clock.pass_time(takes_s)
         if isinstance(outcome, ApiError):
             raise outcome
-        return Poll(sent, self.clock.now_ms(), dict.fromkeys(agent_ids, outcome))
+        return Poll(sent, sent + round(takes_s * 1000), dict.fromkeys(agent_ids, outcome))
 
 
 @dataclass
@@ -79,12 +82,16 @@ def play(
     takes_s: list[float] | None = None,
     interval_s: Callable[[int], float] = lambda agents: 30.0,
     between: Callable[[FakeClock], None] = lambda clock: None,
+    meanwhile: Callable[[FakeClock], None] = lambda clock: None,
 ) -> tuple[ScriptedSampler, Notebook]:
-    """Run the poller through the script with a 30 s interval; `between` runs when a poll's outcome is shown."""
+    """Run the poller through the script with a 30 s interval.
+
+    `between` runs when a poll's outcome is shown, `meanwhile` while a poll is under way.
+    """
 
     async def run() -> tuple[ScriptedSampler, Notebook]:
         clock, notes = FakeClock(), Notebook()
-        sampler = ScriptedSampler(clock, list(script), takes_s or [])
+        sampler = ScriptedSampler(clock, list(script), takes_s or [], meanwhile)
 
         async def publish() -> None:
             between(clock)
@@ -152,6 +159,14 @@ def test_a_throttle_pauses_polls_until_the_instant_it_names_and_each_tick_counts
     assert notes.backoffs[-1] == 0.0
 
 
+def test_a_wall_clock_that_is_set_back_does_not_lengthen_a_throttle() -> None:
+    start = FakeClock().now_ms()
+    locked = RateLimited("Zoho asks for a pause", Endpoint.STATUSES, until_ms=start + 100_000)
+    sampler, _ = play(locked, AVAILABLE, between=lambda clock: clock.step(-86_400_000))
+
+    assert sampler.polled_at == pytest.approx([1000.0, 1120.0])
+
+
 def test_a_poll_may_use_its_interval_and_at_least_the_time_of_one_request() -> None:
     slow, _ = play(AVAILABLE)
     assert slow.deadlines == [1030.0]
@@ -183,11 +198,24 @@ def test_a_drift_within_the_tolerance_is_no_step() -> None:
     assert [facts.begins_stretch for facts in notes.facts] == [True, False]
 
 
-def test_after_the_clock_was_set_back_agents_are_still_shown() -> None:
+def test_a_step_during_a_poll_lies_between_it_and_the_next() -> None:
+    """A poll's times are those of the clock that it was sent by, so it still belongs to the stretch before the step."""
+
+    def step_in_the_second_poll(clock: FakeClock) -> None:
+        if clock.monotonic() == 1030.0:
+            clock.step(10_000)
+
+    _, notes = play(AVAILABLE, AVAILABLE, AVAILABLE, meanwhile=step_in_the_second_poll)
+
+    assert [facts.previous_ended for facts in notes.facts] == [None, None, EndReason.CLOCK_STEP]
+    assert [facts.elapsed_ms for facts in notes.facts] == [0, 30_000, 0]
+
+
+def test_after_the_clock_was_set_back_agents_are_still_shown_and_the_gap_is_told() -> None:
     _, notes = play(AVAILABLE, BUSY, between=lambda clock: clock.step(-3_600_000))
 
     assert [t.to_status for t in notes.facts[1].transitions] == [BUSY]
-    assert notes.facts[1].elapsed_ms == 0
+    assert (notes.facts[1].elapsed_ms, notes.facts[1].previous_ended) == (0, EndReason.CLOCK_STEP)
 
 
 def test_a_row_of_failures_is_logged_at_its_beginning_and_its_end_only(caplog: pytest.LogCaptureFixture) -> None:

@@ -29,6 +29,8 @@ class Notes:
     failed: int = 0
     pending: list[int] = field(default_factory=list)
     lost: int = 0
+    statistics: list[int] = field(default_factory=list)
+    """How many transitions the history was said to hold."""
 
     def history_written(self, transitions: int, seconds: float) -> None:
         self.written += transitions
@@ -42,7 +44,8 @@ class Notes:
     def history_lost(self, transitions: int) -> None:
         self.lost += transitions
 
-    def history_statistics(self, statistics: HistoryStatistics) -> None: ...
+    def history_statistics(self, statistics: HistoryStatistics) -> None:
+        self.statistics.append(statistics.transitions)
 
 
 class Rig:
@@ -121,6 +124,20 @@ def test_facts_are_written_in_the_order_of_the_polls(tmp_path: Path) -> None:
     ]
     assert rows(tmp_path / "h.db", COVERAGE) == [(150, 1_150, 2, "shutdown")]
     assert (notes.written, notes.lost, notes.pending[-1]) == (2, 0, 0)
+
+
+def test_how_much_the_history_holds_is_told_before_anything_is_written(tmp_path: Path) -> None:
+    async def first_run(rig: Rig) -> None:
+        rig.poll(100, AVAILABLE)
+        rig.poll(1_100, BUSY)
+
+    async def second_run(rig: Rig) -> None:
+        while not rig.notes.statistics:
+            await asyncio.sleep(0)
+
+    play(tmp_path / "h.db", first_run)
+
+    assert play(tmp_path / "h.db", second_run).statistics == [2]
 
 
 def test_what_cannot_be_written_waits_and_is_written_when_it_can(
@@ -227,7 +244,29 @@ def test_polls_in_the_past_already_written_are_refused_and_noted_once(tmp_path: 
     assert rows(tmp_path / "h.db", "select at, kind from incident") == [(1_050, "late polls"), (11_050, "clock step")]
     # The time between is unknown, though it is shorter than the gap limit by the clock's own account.
     assert rows(tmp_path / "h.db", COVERAGE) == [(10_050, 10_050, 1, "clock step"), (11_050, 11_050, 1, "shutdown")]
-    assert rows(tmp_path / "h.db", TRANSITIONS)[-1] == ("Available", "Busy", 10_000, 11_050)
+    # The poll that saw the old status was sent at 10,000 by the old reckoning: 0 by the new one, which `seen` is in.
+    assert rows(tmp_path / "h.db", TRANSITIONS)[-1] == ("Available", "Busy", 0, 11_050)
+
+
+def test_a_clock_that_was_set_back_between_two_runs_leaves_a_gap_and_no_change_is_put_into_it(tmp_path: Path) -> None:
+    async def first_run(rig: Rig) -> None:
+        rig.poll(10_000, AVAILABLE)
+
+    async def second_run(rig: Rig) -> None:
+        # Nobody saw the clock step. Polls are refused until it passes 10,050 again, by then Busy was seen twice.
+        for sent in (8_500, 9_500):
+            before = TrackerState(rig.state.agents, None)
+            after, facts = advance(before, Poll(sent, sent + 50, {"7001": BUSY}), AGENTS, PACE)
+            rig.state = rig.recorder.record(before, facts, after, AGENTS, PACE)
+        rig.poll(10_500, BUSY)
+
+    play(tmp_path / "h.db", first_run)
+    play(tmp_path / "h.db", second_run)
+
+    # By its own account the clock was silent for 500 ms, less than the gap limit.
+    assert rows(tmp_path / "h.db", COVERAGE) == [(10_050, 10_050, 1, "clock step"), (10_550, 10_550, 1, "shutdown")]
+    # It was set back by at least 1,501 ms: the poll of 10,050 came before the one of 8,550.
+    assert rows(tmp_path / "h.db", TRANSITIONS)[-1] == ("Available", "Busy", 8_499, 10_550)
 
 
 def test_facts_that_cannot_be_written_at_the_end_do_not_keep_the_program_from_ending(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def test_markdown() -> None:
         "| 58000000000000001 | On Break | 2023-11-14 23:13:20+01:00 | 1:02:05 | 12.3 % | 2 | yes |\n"
         "| 58000000000000001 | On Break | 2023-11-14 23:13:20+01:00 | 0:00:02 |  |  | yes |\n"
         "\nWindow: 2023-11-14 23:13:20+01:00 to 2023-11-15 00:13:20+01:00 (Europe/Berlin), the end not included\n"
-        "\nCoverage: 75.0 %; known 0:45:01, unknown 0:15:00\n"
+        "\nCoverage: 75.0 %; covered 0:45:01, unknown 0:15:00\n"
         "\nFormula: share = time / known time\n"
     )
 
@@ -151,7 +151,7 @@ def test_a_table_has_the_rows_and_under_them_window_zone_coverage_and_formula() 
         "58000000000000001  On Break  2023-11-14 23:13:20   0:00:02                 yes\n"
         "\n"
         "Window: 2023-11-14 23:13:20+01:00 to 2023-11-15 00:13:20+01:00 (Europe/Berlin), the end not included\n"
-        "Coverage: 75.0 %; known 0:45:01, unknown 0:15:00\n"
+        "Coverage: 75.0 %; covered 0:45:01, unknown 0:15:00\n"
         "Formula: share = time / known time\n"
     )
 
@@ -231,7 +231,7 @@ def test_a_report_without_rows_says_so_and_is_valid_in_every_format() -> None:
 
 def test_a_report_of_no_tracked_time_has_no_coverage_rather_than_a_wrong_one() -> None:
     empty = Report({**META, "covered_seconds": 0, "unknown_seconds": 0}, COLUMNS, (), KINDS, "UTC")
-    assert "Coverage: no tracked time; known 0:00:00, unknown 0:00:00" in drawn(empty)
+    assert "Coverage: no tracked time; covered 0:00:00, unknown 0:00:00" in drawn(empty)
 
 
 @pytest.mark.parametrize("form", ["csv", "tsv"])

@@ -69,8 +69,9 @@ def test_polls_of_a_run_just_before_count_against_the_requests_a_minute() -> Non
 
     async def run() -> None:
         for _ in range(2):
-            await budget.acquire(Endpoint.STATUSES, clock.monotonic() + 1)
+            async with budget.request(Endpoint.STATUSES, clock.monotonic() + 1):
+                pass
         with pytest.raises(BudgetSpent):
-            await budget.acquire(Endpoint.STATUSES, clock.monotonic() + 1)
+            await budget.room(Endpoint.STATUSES, 1, clock.monotonic() + 1)
 
     asyncio.run(run())

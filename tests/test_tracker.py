@@ -102,6 +102,23 @@ def test_a_clock_step_ends_the_stretch_even_within_the_gap_limit() -> None:
     assert (facts.begins_stretch, facts.previous_ended, facts.elapsed_ms) == (True, EndReason.CLOCK_STEP, 0)
 
 
+def test_a_change_found_after_the_clock_was_set_back_is_bounded_by_the_clock_of_now() -> None:
+    """The old status was last seen at 5,100 by the old clock, which is 2,100 by the new one; the change came later."""
+    state, _ = replay(poll(5_100, 5_150, a7001=BUSY))
+    stepped = replace(poll(6_100, 6_150, a7001=OFFLINE), clock_step_ms=-3_000)
+    _, facts = advance(state, stepped, AGENTS, PACE)
+
+    assert facts.transitions == (Transition("7001", BUSY, OFFLINE, 2_100, 6_150),)
+
+
+def test_a_change_found_after_the_clock_was_set_forward_is_bounded_by_either_clock() -> None:
+    state, _ = replay(poll(5_100, 5_150, a7001=BUSY))
+    stepped = replace(poll(9_100, 9_150, a7001=OFFLINE), clock_step_ms=3_000)
+    _, facts = advance(state, stepped, AGENTS, PACE)
+
+    assert facts.transitions == (Transition("7001", BUSY, OFFLINE, 5_100, 9_150),)
+
+
 def test_another_pace_begins_another_stretch() -> None:
     state, _ = replay(poll(100, 150, a7001=BUSY))
     _, facts = advance(state, poll(1_100, 1_150, a7001=BUSY), AGENTS, Pace(2_000, 5_000))

@@ -432,7 +432,14 @@ def test_a_total_is_read_leniently(total: object, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "row", ["7001", {"agentId": 7001.5}, {"agentId": "7001", "name": 5}, {"agentId": "7001", "onlineStatus": {}}]
+    "row",
+    [
+        "7001",
+        {"agentId": 7001.5},
+        {"agentId": "7001", "name": 5},
+        {"agentId": "7001", "onlineStatus": {}},
+        {"agentId": "7" * 33},  # a few of that kind would make an address that no request can have
+    ],
 )
 def test_a_user_with_wrong_types_is_a_wrong_schema(row: object, tmp_path: Path) -> None:
     with pytest.raises(WrongSchema, match="reading the roster"):

@@ -96,6 +96,13 @@ def test_users_that_are_no_agents_are_left_out_and_counted(tmp_path: Path) -> No
     assert listing.rows_ignored == 3
 
 
+def test_users_without_a_user_id_are_not_taken_for_one_user(tmp_path: Path) -> None:
+    pending: list[dict[str, object]] = [{"zuid": 1, "name": "a"}, {"zuid": 2}, {"emailid": "c@example.test"}]
+    listing = read(Users([user(1), *pending]), tmp_path)
+    assert ids(listing) == [1]
+    assert listing.rows_ignored == 3
+
+
 def test_two_users_with_one_agent_id_are_one_agent(tmp_path: Path) -> None:
     listing = read(Users([user(1), user(2, agentId="7001")]), tmp_path)
     assert ids(listing) == [1]
@@ -140,10 +147,12 @@ def test_a_total_that_is_not_reached_or_passed_is_incomplete(total: int, tmp_pat
         read(answers(body), tmp_path)
 
 
-def test_nobody_at_all_is_believed_only_when_it_is_stated(tmp_path: Path) -> None:
-    assert read(answers(success(users=[], meta={"total": 0})), tmp_path) == RosterListing((), 0, NOW)
+@pytest.mark.parametrize("stated", [{}, {"meta": {"total": 0}}], ids=["unstated", "stated"])
+def test_nobody_at_all_is_never_believed_for_the_tokens_own_user_is_one(
+    stated: dict[str, object], tmp_path: Path
+) -> None:
     with pytest.raises(RosterIncomplete):
-        read(answers(success(users=[])), tmp_path)
+        read(answers(success(users=[], **stated)), tmp_path)
 
 
 def test_a_server_that_sends_its_first_page_for_ever_does_not_keep_us(tmp_path: Path) -> None:

@@ -81,12 +81,25 @@ def test_an_origin_is_https_or_this_machine(url: str, origin: str) -> None:
         "https://user:password@voice.zoho.com",
         "https://password@voice.zoho.com",
         "https://voice.zoho.com:password@",
+        "https://voice.zoho.com\\.example.test",
+        "https://voice.zoho.com;example.test",
+        "https://voice%2ezoho.com",
+        "https://voice..zoho.com",
+        "https://-voice.zoho.com",
+        "https://256.1.1.1",
+        "https://1.2.3",
+        "https://[fe80::1%25eth0]",
     ],
 )
 def test_anything_else_is_refused_by_the_flags_name_and_without_a_password(url: str) -> None:
     with pytest.raises(UsageError, match=r"^--api\.url must be an address such as https://voice\.zoho\.com") as caught:
         checked_origin("--api.url", url)
     assert "password" not in str(caught.value).replace("user name and password", "")
+
+
+def test_a_host_name_that_decodes_to_none_is_refused_before_anything_else(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"^--api\.accounts-url must be an address .* names no host"):
+        opened(ApiSettings(accounts_url="https://xn--a"), refreshing(tmp_path))
 
 
 def test_the_two_origins_serve_their_own_endpoints() -> None:

@@ -168,9 +168,18 @@ def test_the_client_takes_a_throttle_as_one_whatever_its_status(
 # --- budget ---------------------------------------------------------------------------------------------------------
 
 
-def acquired(clock: FakeClock, budget: Budget, endpoint: Endpoint = Endpoint.STATUSES, within: float = 1e9) -> float:
-    asyncio.run(budget.acquire(endpoint, clock.monotonic() + within))
-    return clock.monotonic()
+def acquired(
+    clock: FakeClock, budget: Budget, endpoint: Endpoint = Endpoint.STATUSES, within: float = 1e9, takes: float = 0.0
+) -> float:
+    """When the next request begins; it ends `takes` seconds later."""
+
+    async def request() -> float:
+        async with budget.request(endpoint, clock.monotonic() + within):
+            began = clock.monotonic()
+            clock.pass_time(takes)
+            return began
+
+    return asyncio.run(request())
 
 
 def test_the_budget_makes_the_request_beyond_it_wait_until_the_first_is_a_minute_old() -> None:
@@ -212,7 +221,7 @@ def test_requests_made_before_a_restart_count() -> None:
     assert [acquired(clock, budget) for _ in range(4)] == [1_000.0, 1_010.0, 1_010.0, 1_060.0]
 
 
-def test_a_grant_that_is_cancelled_is_given_back() -> None:
+def test_a_wait_that_is_cancelled_spends_nothing() -> None:
     clock = FakeClock(monotonic=1_000.0)
     budget = Budget(clock, 1)
 
@@ -229,6 +238,51 @@ def test_a_grant_that_is_cancelled_is_given_back() -> None:
         acquired(clock, budget)
     budget._clock = clock
     assert acquired(clock, budget) == 1_060.0
+
+
+def test_a_slow_request_counts_until_a_minute_after_its_end_for_it_may_have_arrived_that_late() -> None:
+    clock = FakeClock(monotonic=1_000.0)
+    budget = Budget(clock, 2)
+    acquired(clock, budget, takes=5.0)
+    acquired(clock, budget, takes=1.0)
+
+    assert acquired(clock, budget) == 1_065.0
+    assert acquired(clock, budget) == 1_066.0
+
+
+def test_a_poll_waits_for_room_for_all_its_requests_before_its_first() -> None:
+    clock = FakeClock(monotonic=1_000.0)
+    budget = Budget(clock, 3)
+    acquired(clock, budget)
+    clock.pass_time(10)
+    acquired(clock, budget)
+
+    asyncio.run(budget.room(Endpoint.STATUSES, 1, clock.monotonic() + 1))
+    assert clock.monotonic() == 1_010.0
+    with pytest.raises(BudgetSpent, match="leaves no room for 50 s"):
+        asyncio.run(budget.room(Endpoint.STATUSES, 2, clock.monotonic() + 50))
+    asyncio.run(budget.room(Endpoint.STATUSES, 2, clock.monotonic() + 51))
+    assert clock.monotonic() == 1_060.0
+    # More than fit into a minute is never free at once: then a whole minute's worth must do.
+    asyncio.run(budget.room(Endpoint.STATUSES, 9, clock.monotonic() + 61))
+    assert clock.monotonic() == 1_070.0
+
+
+@given(
+    st.integers(1, 5),
+    st.lists(st.tuples(st.floats(0, 90), st.floats(0, 20), st.floats(0, 1)), min_size=1, max_size=60),
+)
+def test_in_no_minute_do_more_requests_arrive_than_the_maximum_whenever_they_arrive(
+    limit: int, steps: list[tuple[float, float, float]]
+) -> None:
+    clock = FakeClock(monotonic=0.0)
+    budget = Budget(clock, limit)
+    arrived: list[float] = []
+    for wait, takes, share in steps:
+        clock.pass_time(wait)
+        arrived.append(acquired(clock, budget, takes=takes) + takes * share)
+    for index, at in enumerate(sorted(arrived)[limit:]):
+        assert at - sorted(arrived)[index] >= 60.0 - 1e-6
 
 
 @given(
@@ -255,8 +309,8 @@ def test_many_waiters_at_once_keep_the_limit_and_all_get_through() -> None:
     granted: list[float] = []
 
     async def one() -> None:
-        await budget.acquire(Endpoint.STATUSES, 1e9)
-        granted.append(clock.monotonic())
+        async with budget.request(Endpoint.STATUSES, 1e9):
+            granted.append(clock.monotonic())
 
     async def run() -> None:
         await asyncio.gather(*(one() for _ in range(5)))

@@ -22,6 +22,7 @@ from exporter.zoho.errors import ApiError, ConnectFailed, NotDecodable, RequestT
 from exporter.zoho.session import open_transport
 from exporter.zoho.transport import Transport
 from tests.support.http_script import Fault, Handler, Raw, Reply, ScriptedServer, scripted_server
+from tests.support.programs import program
 from tests.support.zoho import TOKEN, Noted, answers
 
 CLOCK = SystemClock()
@@ -178,7 +179,16 @@ def certificate(folder: Path, host: str) -> tuple[Path, Path]:
     key, cert = folder / "key.pem", folder / "cert.pem"
     subprocess.run(
         [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+            *(
+                program("openssl", "openssl"),
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+            ),
             *("-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=test", "-addext", f"subjectAltName={host}"),
         ],
         check=True,

@@ -1,10 +1,17 @@
 """Asking before something is changed or destroyed."""
 
 import sys
+from typing import TextIO
 
 import click
 
 from exporter.errors import ExporterError
+
+
+def is_person_there() -> bool:
+    """Whether standard input is a terminal. It may also be closed, as under some service managers: then it is None."""
+    stdin: TextIO | None = sys.stdin
+    return stdin is not None and stdin.isatty()
 
 
 def confirm(question: str, *, yes: bool) -> None:
@@ -14,7 +21,7 @@ def confirm(question: str, *, yes: bool) -> None:
     """
     if yes:
         return
-    if not sys.stdin.isatty():
+    if not is_person_there():
         raise ExporterError(
             f"nothing was done, for this asks first ({question}) and there is no terminal; give --yes to act unasked"
         )

@@ -5,16 +5,16 @@ import os
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 import click
 
 from exporter import __version__, logs
 from exporter.cli import parse
 from exporter.cli.api import API_SETTINGS
-from exporter.cli.ask import confirm
+from exporter.cli.ask import confirm, is_person_there
 from exporter.cli.build import api_settings, auth_settings, log_settings_from, prepare
 from exporter.cli.lazy import CONTEXT, LazyGroup
 from exporter.cli.options import settings_options, yes_option
@@ -73,13 +73,15 @@ def exchange(values: Values, code: tuple[str, ...], code_file: Path | None, yes:
     if path is None:
         raise UsageError(f"--{_TOKEN_FLAG} is missing: name the file that the refresh token is to be written to")
     client_secret = _needed(settings)
+    if path.is_dir():  # found before the code is used up, as everything that can be
+        raise UsageError(f"--{_TOKEN_FLAG}: {path} is a directory; name a file")
     if path.exists():
         confirm(f"Replace the refresh token in {path}?", yes=yes)
     # The file is made before the code is used up: a code works once.
     with _secret_file(path) as write:
         secret_code = _code(code_file)
         logs.configure(log_settings, (client_secret, secret_code, *([api.proxy] if api.proxy else [])))
-        write(_exchange(api, settings.client_id, client_secret, secret_code))
+        write(_exchange(api, settings, client_secret, secret_code))
     click.echo(f"the refresh token was written to {path}; the command check tells whether it works", err=True)
 
 
@@ -97,38 +99,54 @@ def _needed(settings: AuthSettings) -> Secret:
 def _code(code_file: Path | None) -> Secret:
     if code_file is not None:
         text, source = read_text(code_file, "--code-file"), f"--code-file: the file {code_file}"
-    elif sys.stdin.isatty():
+    elif is_person_there():
         text, source = click.prompt("Grant code", hide_input=True, err=True), "the grant code"
     else:
-        text, source = sys.stdin.readline(), "the grant code on standard input"
+        stdin: TextIO | None = sys.stdin
+        text, source = stdin.readline() if stdin else "", "the grant code on standard input"
     text = text.strip()
     if not text or not text.isascii() or not text.isprintable() or " " in text:
         raise UsageError(f"{source} must be one line with the code and nothing else")
     return Secret(text)
 
 
-def _exchange(api: ApiSettings, client_id: str, client_secret: Secret, code: Secret) -> Secret:
+def _exchange(api: ApiSettings, settings: AuthSettings, client_secret: Secret, code: Secret) -> Secret:
     from exporter.zoho.oauth import exchange_code
 
     async def call(transport: "Transport", deadline: float) -> Secret:
         grant = await exchange_code(
-            transport, SystemClock(), client_id=client_id, client_secret=client_secret, code=code, deadline=deadline
+            transport,
+            SystemClock(),
+            client_id=settings.client_id,
+            client_secret=client_secret,
+            code=code,
+            deadline=deadline,
         )
         if grant.refresh_token is None:
             raise ExporterError("asking for tokens: Zoho's answer holds no refresh token; make a new code")
         return grant.refresh_token
 
-    return _with_transport(api, call)
+    return _with_transport(api, settings.token_cache, call)
 
 
-def _with_transport(api: ApiSettings, action: "Callable[[Transport, float], Awaitable[R]]") -> R:
+def _with_transport(api: ApiSettings, cache: Path, action: "Callable[[Transport, float], Awaitable[R]]") -> R:
+    """Run `action` with a deadline. A throttle that it meets is remembered, so that `serve` does not ask into it."""
+    from exporter.zoho.endpoints import Endpoint
+    from exporter.zoho.errors import RateLimited
+    from exporter.zoho.memory import Memory
     from exporter.zoho.observer import SilentObserver
     from exporter.zoho.session import open_transport
 
     async def run() -> R:
         clock = SystemClock()
         async with open_transport(api, clock=clock, observer=SilentObserver(), version=__version__) as transport:
-            return await action(transport, clock.monotonic() + 2 * api.timeout_s)
+            try:
+                return await action(transport, clock.monotonic() + 2 * api.timeout_s)
+            except RateLimited as error:
+                with suppress(ExporterError):  # the throttle is what is to be told
+                    url = transport.origins.url(Endpoint.TOKEN)
+                    Memory.open(cache, None).lock(url, error.until_ms, clock.now_ms())
+                raise
 
     return asyncio.run(run())
 
@@ -141,13 +159,18 @@ def _secret_file(path: Path) -> Iterator[Callable[[Secret], None]]:
     except OSError as error:
         raise ExporterError(f"--{_TOKEN_FLAG}: cannot write into {path.parent}: {error.strerror}") from error
     beside = Path(name)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+    with os.fdopen(descriptor, "wb", buffering=0) as stream:  # closing it must not try again what failed
 
         def write(secret: Secret) -> None:
-            stream.write(secret.reveal() + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-            beside.replace(path)
+            try:
+                stream.write(secret.reveal().encode() + b"\n")
+                os.fsync(stream.fileno())
+                beside.replace(path)
+            except OSError as error:
+                raise ExporterError(
+                    f"--{_TOKEN_FLAG}: cannot write {path}: {error.strerror}; mend that and make a new code, for this "
+                    "one is used up"
+                ) from error
 
         try:
             yield write
@@ -221,7 +244,7 @@ def revoke(values: Values, yes: bool) -> None:
 
         await oauth.revoke(transport, SystemClock(), refresh_token=refresh_token, deadline=deadline)
 
-    _with_transport(settings.api, call)
+    _with_transport(settings.api, settings.auth.token_cache, call)
     click.echo(f"the refresh token was revoked; {_advice(_files(values))}", err=True)
 
 

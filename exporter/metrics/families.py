@@ -109,7 +109,8 @@ _AGENT_FAMILIES: Final = (
         "zohovoice_agent_status_since_timestamp_seconds",
         Type.GAUGE,
         "Unix time at which a poll first saw the agent in its present status: the true change is up to one poll "
-        f"earlier. From the history, so it survives restarts. {_AGENTS}",
+        "earlier, or anywhere in the gap if none had been good for a while. From the history, so it survives restarts. "
+        f"{_AGENTS}",
         ("agent_id",),
         Shown.PER_AGENT,
     ),

@@ -210,7 +210,7 @@ def _coverage_note(report: Report, zone: ZoneInfo) -> str:
         return ""
     whole = covered + unknown
     share = f"{covered / whole * 100:.1f} %" if whole else "no tracked time"
-    return f"Coverage: {share}; known {clock_text(covered)}, unknown {clock_text(unknown)}"
+    return f"Coverage: {share}; covered {clock_text(covered)}, unknown {clock_text(unknown)}"
 
 
 _TOLD: Final = ("report", "at", "since", "until", "timezone", "covered_seconds", "unknown_seconds", "coverage")

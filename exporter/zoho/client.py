@@ -99,6 +99,13 @@ class VoiceClient:
         query = urlencode({"from": start, "offset": size})
         return rows.users_page(Endpoint.USERS, await self._call(Endpoint.USERS, deadline, query=query))
 
+    async def room(self, requests: int, deadline: float) -> None:
+        """Wait until so many requests for statuses can follow each other within --api.max-requests-per-minute.
+
+        Raises RateLimited at once when that is not before `deadline`, or while Zoho throttles.
+        """
+        await self._gate.room(Endpoint.STATUSES, requests, deadline)
+
     async def _call(
         self,
         endpoint: Endpoint,
@@ -111,8 +118,8 @@ class VoiceClient:
         self._gate.check(endpoint)
         token = await self._tokens.token(deadline)
         for _ in range(2):
-            await self._gate.enter(endpoint, deadline)
-            answer = await self._transport.send(endpoint, deadline, query=query, form=form, token=token)
+            async with self._gate.request(endpoint, deadline):
+                answer = await self._transport.send(endpoint, deadline, query=query, form=form, token=token)
             body = self._judged(endpoint, answer, token, rows_key)
             if body is not None:
                 self._tokens.accepted(token, endpoint)

@@ -1,6 +1,7 @@
 """The endpoints that are called, and the check of the origins they are called at."""
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -52,6 +53,7 @@ _API: Final = "/rest/json/zv/api"
 _READ: Final = "ZohoVoice.agents.READ"
 _UPDATE: Final = "ZohoVoice.agents.UPDATE"
 REVOKE_PATH: Final = "/oauth/v2/token/revoke"
+_HOST_NAME: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0-9_][a-z0-9_-]{0,62})*")
 
 _ROUTES: Final = {
     Endpoint.TOKEN: _Route("POST", "/oauth/v2/token", "asking for an access token"),
@@ -103,7 +105,7 @@ def checked_origin(flag: str, url: str) -> str:
         raise UsageError(f"{wanted}: what was given is no URL") from None
     if "@" in url:  # the address is not repeated: it holds a password
         raise UsageError(f"{wanted}, without user name and password")
-    if not host or not url.isascii() or not url.isprintable() or " " in url:
+    if not host or not url.isascii() or not url.isprintable() or " " in url or not _is_host(host):
         raise UsageError(f"{wanted}: {url!r} names no host")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         raise UsageError(f"{wanted}, without path and parameters")
@@ -111,6 +113,16 @@ def checked_origin(flag: str, url: str) -> str:
         raise UsageError(f"{wanted}: secrets are sent to it, so it must be https unless its host is this machine")
     name = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{name}" + (f":{port}" if port is not None else "")
+
+
+def _is_host(host: str) -> bool:
+    """Whether `host` is an IP address or a name as DNS has them: whoever reads it must read the same host."""
+    if ":" not in host and not host.rpartition(".")[2].isdigit():
+        return _HOST_NAME.fullmatch(host) is not None
+    try:
+        return "%" not in host and bool(ipaddress.ip_address(host))
+    except ValueError:
+        return False
 
 
 def is_loopback(host: str) -> bool:

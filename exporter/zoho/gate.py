@@ -1,6 +1,8 @@
 """What each request to Zoho Voice passes before it is made: the lock of its URL, and the budget of requests."""
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from exporter.clock import Clock
 from exporter.zoho.endpoints import Endpoint, Origins
@@ -22,11 +24,18 @@ class Gate:
         self._clock = clock
         self._observer = observer
 
-    async def enter(self, endpoint: Endpoint, deadline: float) -> None:
-        """Wait until a request may be made. Raises RateLimited at once when none may before `deadline`."""
+    @asynccontextmanager
+    async def request(self, endpoint: Endpoint, deadline: float) -> AsyncIterator[None]:
+        """Wait until a request may be made, and make it inside. Raises RateLimited at once when none may in time."""
         self.check(endpoint)
-        await self._budget.acquire(endpoint, deadline)
-        self.check(endpoint)  # it may have been shut meanwhile
+        async with self._budget.request(endpoint, deadline):
+            self.check(endpoint)  # it may have been shut meanwhile
+            yield
+
+    async def room(self, endpoint: Endpoint, requests: int, deadline: float) -> None:
+        """Wait until so many requests can follow each other without waiting. Raises RateLimited as `request` does."""
+        self.check(endpoint)
+        await self._budget.room(endpoint, requests, deadline)
 
     def check(self, endpoint: Endpoint) -> None:
         """Raises RateLimited while the endpoint's URL is locked."""

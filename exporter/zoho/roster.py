@@ -73,5 +73,5 @@ def _is_last(page: UsersPage, users: int, brought: int) -> bool:
 
 
 def _adds_up(totals: set[int | None], users: int) -> bool:
-    # Nobody at all is believed only when it is said: the token's own user is one.
-    return totals == {users} or (totals == {None} and users > 0)
+    # Nobody at all is never believed, for the token's own user is one: everybody's tracking would end on it.
+    return users > 0 and totals in ({users}, {None})

@@ -15,6 +15,8 @@ from exporter.zoho.endpoints import Endpoint
 NOT_MENTIONED: Final = "Zoho's answer does not mention this agent"
 
 _LONGEST_TEXT: Final = 200
+_LONGEST_ID: Final = 32
+"""As for ids that are named by flag or file; Zoho's have 14 to 17 digits."""
 _KNOWN: Final = {status.word: status for status in KNOWN_STATUSES}
 
 
@@ -177,9 +179,12 @@ def _user(endpoint: Endpoint, row: object) -> UserRow:
         raise wrong_schema(endpoint, "a row is an error")
     agent_id = _optional_id(endpoint, row, "agentId")
     user_id = _optional_id(endpoint, row, "userid")
-    key = user_id or f"agent {agent_id}"
+    # A pending user may lack one id or the other; two of them must not pass for one.
+    key = user_id or f"agent {agent_id or _optional_id(endpoint, row, 'zuid') or _text(endpoint, row, 'emailid')}"
     if not (agent_id.isascii() and agent_id.isdigit()):
         return UserRow(key, None)
+    if len(agent_id) > _LONGEST_ID:  # it goes into the address of each poll, which has an end
+        raise wrong_schema(endpoint, "an `agentId` is longer than any id")
     word = _text(endpoint, row, "onlineStatus")
     status = reported(word) if word and not word.isspace() else None
     name, team = _shown(_text(endpoint, row, "name")), _shown(_text(endpoint, row, "departmentName"))

@@ -1,6 +1,7 @@
 """One complete sample of many agents: in chunks, some at a time, whole or not at all."""
 
 import asyncio
+import math
 from collections.abc import Iterator, Sequence
 from random import Random, SystemRandom
 
@@ -40,10 +41,12 @@ class Sampler:
         """
         ids = list(dict.fromkeys(agent_ids))
         size = self._agents_per_request
-        chunks = iter([ids[start : start + size] for start in range(0, len(ids), size)])
+        chunks = [ids[start : start + size] for start in range(0, len(ids), size)]
+        # Wait before the poll and not in its middle: the readings of a poll should lie close together.
+        await self._client.room(len(chunks), deadline)
         found: dict[AgentId, Status] = dict.fromkeys(ids, ABSENT)
         sent, began = self._clock.now_ms(), self._clock.monotonic()
-        await self._all(chunks, found, deadline)
+        await self._all(iter(chunks), found, deadline)
         # By the monotonic clock: a step of the wall clock must not put the answer before the question.
         received = sent + round((self._clock.monotonic() - began) * 1_000)
         if ids and all(status.kind is not Kind.REPORTED for status in found.values()):

@@ -74,7 +74,16 @@ async def open_transport(
 
 def checked_origins(api: ApiSettings) -> Origins:
     """The hosts that calls go to. Raises UsageError; see `checked_origin`."""
-    return Origins(checked_origin("--api.url", api.url), checked_origin("--api.accounts-url", api.accounts_url))
+    return Origins(_understood("--api.url", api.url), _understood("--api.accounts-url", api.accounts_url))
+
+
+def _understood(flag: str, url: str) -> str:
+    origin = checked_origin(flag, url)
+    try:
+        httpx.URL(origin).host  # noqa: B018 - it is decoded when it is asked for
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise UsageError(f"{flag} must be an address such as https://voice.zoho.com: {url!r} names no host") from error
+    return origin
 
 
 @asynccontextmanager

@@ -4,10 +4,12 @@ Zoho documents 30 calls a minute per URL, then a lock of ten minutes, for call l
 every URL. What a lock looks like on the wire is known from other Zoho services only, so every shape is recognised.
 """
 
-import bisect
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -103,48 +105,71 @@ def _instant_s(text: str) -> float | None:
         return None
 
 
-class Budget:
-    """Grants requests so that in no minute more than the maximum go to one URL, retries included.
+@dataclass(slots=True)
+class _Requests:
+    """The requests to one URL that count: how many are under way, and when the others ended, the earliest first."""
 
-    Times are those of `clock.monotonic()`; a grant may lie in the future, then the caller is made to wait for it.
+    under_way: int = 0
+    ended: deque[float] = field(default_factory=deque)
+
+
+class Budget:
+    """Lets requests pass so that in no minute more than the maximum reach one URL, retries included.
+
+    A request may reach Zoho at any moment between its beginning and its end. So it counts from its beginning until a
+    minute after its end: counted from the beginning alone, a slow one and a quick one a minute later could arrive
+    within the same minute. Times are those of `clock.monotonic()`.
     """
 
     def __init__(self, clock: Clock, max_per_minute: int) -> None:
         self._clock = clock
         self._max = max_per_minute
-        self._grants: dict[str, list[float]] = {}
+        self._urls: dict[str, _Requests] = {}
 
-    async def acquire(self, endpoint: Endpoint, deadline: float) -> None:
-        """Wait until one more request to the endpoint's URL is within the limit.
+    @asynccontextmanager
+    async def request(self, endpoint: Endpoint, deadline: float) -> AsyncIterator[None]:
+        """Wait until one more request to the endpoint's URL is within the limit; make it inside the context.
 
-        Raises BudgetSpent at once when that is not before `deadline`. Cancelling gives the grant back.
+        Raises BudgetSpent at once when that is not before `deadline`.
         """
-        now = self._clock.monotonic()
-        grants = self._recent(endpoint, now)
-        slot = now if len(grants) < self._max else max(now, grants[-self._max] + WINDOW_S)
-        if slot > now and slot >= deadline:
-            raise self._spent(endpoint, slot - now)
-        bisect.insort(grants, slot)
-        # A sleep may end a little early by the clock that is promised to.
+        url = self._url(endpoint)
+        await self._wait_for(url, endpoint, 1, deadline)
+        url.under_way += 1
         try:
-            while (wait := slot - self._clock.monotonic()) > 0:
-                await self._clock.sleep(wait)
-        except BaseException:
-            grants.remove(slot)
-            raise
+            yield
+        finally:
+            url.under_way -= 1
+            url.ended.append(self._clock.monotonic())
+
+    async def room(self, endpoint: Endpoint, requests: int, deadline: float) -> None:
+        """Wait until so many requests to the endpoint's URL (but at most the maximum) can be made without waiting.
+
+        Raises BudgetSpent at once when that is not before `deadline`.
+        """
+        await self._wait_for(self._url(endpoint), endpoint, min(requests, self._max), deadline)
 
     def preload(self, endpoint: Endpoint, count: int, age_s: float) -> None:
-        """Count `count` requests that were made `age_s` seconds ago, by a process before this one."""
-        now = self._clock.monotonic()
-        grants = self._recent(endpoint, now)
-        place = bisect.bisect(grants, now - age_s)
-        grants[place:place] = [now - age_s] * count
+        """Count `count` requests that ended `age_s` seconds ago, made by a process before this one."""
+        url = self._url(endpoint)
+        url.ended = deque(sorted([*url.ended, *[self._clock.monotonic() - age_s] * count]))
 
-    def _recent(self, endpoint: Endpoint, now: float) -> list[float]:
-        # Dropped by age and not by number: a grant that is given back must not uncover a gap behind it.
-        grants = self._grants.setdefault(endpoint.path, [])
-        del grants[: bisect.bisect(grants, now - WINDOW_S)]
-        return grants
+    def _url(self, endpoint: Endpoint) -> "_Requests":
+        return self._urls.setdefault(endpoint.path, _Requests())
+
+    async def _wait_for(self, url: "_Requests", endpoint: Endpoint, places: int, deadline: float) -> None:
+        while True:
+            now = self._clock.monotonic()
+            while url.ended and url.ended[0] <= now - WINDOW_S:
+                url.ended.popleft()
+            missing = places - (self._max - url.under_way - len(url.ended))
+            if missing <= 0:
+                return
+            # What is under way cannot make room earlier than a minute from now.
+            free_at = (url.ended[missing - 1] if missing <= len(url.ended) else now) + WINDOW_S
+            if free_at >= deadline:
+                raise self._spent(endpoint, free_at - now)
+            # Rounding must not leave a wait too short to pass.
+            await self._clock.sleep(max(free_at - now, 0.001))
 
     def _spent(self, endpoint: Endpoint, wait_s: float) -> BudgetSpent:
         return BudgetSpent(

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -175,6 +175,11 @@ def _on_a_quiet_day(settings: SimulationSettings, clock: LeapingClock) -> Simula
 def is_good(samples: Samples) -> bool:
     """Whether the last poll worked."""
     return value(samples, UP) == 1
+
+
+def reaches(name: str, count: float, **labels: str) -> Callable[[Samples], bool]:
+    """A condition to wait for: the series is there and has at least this value."""
+    return lambda now: (value(now, name, **labels) or 0) >= count
 
 
 def failures(samples: Samples, name: str = FAILURES) -> dict[str, float]:

@@ -1,11 +1,14 @@
 """The whole program against the simulator, in one event loop, over real HTTP on loopback."""
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Final
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -26,6 +29,10 @@ from exporter.simulator.faults import Switchboard
 from exporter.simulator.server import RunningSimulator, run_simulator
 from exporter.simulator.settings import DEFAULT_SERVER, ServerSettings
 from exporter.simulator.simulation import Simulation, SimulationSettings
+
+_SAMPLE: Final = re.compile(r"^([a-zA-Z_]\w*)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
+_LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_ESCAPE: Final = re.compile(r"\\(.)")
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 """The samples of one scrape by name and sorted labels."""
@@ -75,7 +82,7 @@ class RunningExporter:
 
     async def samples(self) -> Samples:
         """What a scrape says."""
-        return parse_samples(await self.text())
+        return read_samples(await self.text())
 
     async def until(self, holds: Callable[[Samples], bool], *, seconds: float = 10.0, pause_s: float = 0.02) -> Samples:
         """Scrape until `holds` says yes; fails after `seconds`, showing the last scrape."""
@@ -107,8 +114,22 @@ async def exporting(settings: Settings, *, clock: Clock | None = None) -> AsyncI
             await serving
 
 
+def read_samples(text: str) -> Samples:
+    """The samples of a text exposition of ours; checks nothing, in a tenth of the time that a true parser takes."""
+    return {(name, _labels(labels)): float(number) for name, labels, number in _SAMPLE.findall(text)}
+
+
+@lru_cache(maxsize=10_000)
+def _labels(text: str) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((key, _unescaped(value)) for key, value in _LABEL.findall(text)))
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPE.sub(lambda found: "\n" if found[1] == "n" else found[1], text) if "\\" in text else text
+
+
 def parse_samples(text: str) -> Samples:
-    """The samples of a text exposition."""
+    """The samples of a text exposition, by the parser of prometheus-client."""
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)

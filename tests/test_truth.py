@@ -1,0 +1,422 @@
+"""What the history claims agrees with what really was, through faults, restarts, crashes and clocks that are set."""
+
+import asyncio
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from exporter.history.reader import HistoryReader
+from exporter.history.reports import REPORTS
+from exporter.history.window import Window
+from exporter.model import KNOWN_STATUSES
+from exporter.report.model import Report
+from exporter.settings import AgentsSettings
+from exporter.simulator.faults import Switchboard, parse_fault
+from exporter.simulator.server import RunningSimulator, run_simulator
+from exporter.simulator.settings import Presence
+from exporter.simulator.simulation import Simulation, SimulationSettings
+from tests.support.recorded import check_laws, read_database
+from tests.support.simulated import NOON
+from tests.support.world import GAP_LIMIT_MS, INTERVAL_S, Asked, Exporter, Log, World, ZohoClock
+
+AGENTS: Final = 5
+WORDS: Final = (*(status.word for status in KNOWN_STATUSES), "Wrap up")
+UTC: Final = ZoneInfo("UTC")
+STEP_TOLERANCE_MS: Final = 2_000
+
+FAULTS: Final = (
+    "statuses:expired-token,times=1",
+    "statuses:unauthorized,times=1",
+    "statuses:unauthorized",
+    "statuses:scope-missing",
+    "statuses:throttle-429,retry_after=20,times=1",
+    "statuses:throttle-400,retry_after=60,times=1",
+    "statuses:throttle-200,times=1",
+    "statuses:server-error",
+    "statuses:server-error,factor=0.5",
+    "statuses:server-error,times=2",
+    "statuses:client-error",
+    "statuses:error-envelope",
+    "statuses:slow,seconds=0.4",
+    "statuses:slow,seconds=4",
+    "statuses:slow,seconds=13,factor=0.5",
+    "statuses:reset,times=2",
+    "statuses:close",
+    "statuses:truncated",
+    "statuses:not-json",
+    "statuses:html,times=1",
+    "statuses:empty",
+    "statuses:no-content",
+    "statuses:false-gzip",
+    "statuses:redirect,url=http://127.0.0.1:9/",
+    "statuses:wrong-types",
+    "statuses:wrong-types,variant=fields",
+    "statuses:missing-rows,count=1",
+    "statuses:missing-rows,count=2,factor=0.5",
+    "statuses:error-rows,count=1",
+    "statuses:error-rows,count=2,times=1",
+    "statuses:duplicate-rows,count=2",
+    "statuses:unknown-status,text=Lunch",
+    "statuses:unknown-status,count=2,factor=0.5",
+    "statuses:numeric-ids",
+    "users:server-error",
+    "users:wrong-total",
+    "users:missing-rows,count=1",
+    "users:duplicate-rows",
+    "users:html",
+    "token:refused-refresh",
+    "token:access-token-limit,times=1",
+    "token:server-error",
+)
+"""Those that answer at once, or late by the world's time. A vendor that contradicts itself is not among them: it has no
+truth to be compared with."""
+INVENTING: Final = frozenset({"missing-rows", "error-rows", "unknown-status"})
+"""Faults that make an answer say what is not so."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something happens."""
+
+    what: str
+    number: int = 0
+    text: str = ""
+    looks: int | None = None
+    """After so many looks at a clock, in the middle of the next poll; None: between two polls."""
+    named: tuple[int, ...] | None = None
+    """The positions of the agents that are named from now on; None: whoever is on the roster."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A story: what it begins with, and what happens."""
+
+    seed: int
+    restlessness: float
+    """How probable it is that an agent changes its status between two looks at a clock."""
+    presences: tuple[Presence, ...]
+    steps: tuple[Step, ...]
+    cuts: tuple[float, float]
+    """A window within the story, as shares of its length."""
+
+
+def _steps() -> st.SearchStrategy[Step]:
+    looks = st.none() | st.integers(1, 120)
+    down = st.sampled_from([1, 2_000, 9_000, 40_000, 700_000])
+    named = st.none() | st.none() | st.sampled_from([(0, 1), (1, 2, 3), (4,)])
+    pauses = [500, 5_000, 15_000, 24_000, 26_000, 60_000, 700_000]
+    polls = st.builds(Step, st.just("poll"), st.integers(1, 6))
+    return st.one_of(
+        polls,
+        polls,
+        polls,
+        st.builds(Step, st.just("pause"), st.sampled_from(pauses)),
+        st.builds(Step, st.just("fault"), st.integers(1, 3), text=st.sampled_from(FAULTS)),
+        st.builds(Step, st.just("fault"), st.integers(1, 3), text=st.sampled_from(FAULTS)),
+        st.builds(Step, st.just("fault"), text=st.sampled_from(FAULTS)),
+        st.builds(Step, st.just("clear")),
+        st.builds(Step, st.just("write"), st.integers(0, AGENTS - 1), st.sampled_from(WORDS), looks),
+        st.builds(Step, st.just("roster")),
+        st.builds(Step, st.just("restart"), down, named=named),
+        st.builds(Step, st.just("crash"), down, looks=looks, named=named),
+        st.builds(Step, st.just("set clock"), st.sampled_from([-400_000, -30_000, -3_000, 3_000, 90_000]), looks=looks),
+        st.builds(Step, st.sampled_from(["lock", "unlock"])),
+    )
+
+
+def _programs() -> st.SearchStrategy[Program]:
+    minute = 60_000
+    instants = st.none() | st.integers(0, 10).map(lambda minutes: NOON + minutes * minute)
+    return st.builds(
+        Program,
+        seed=st.integers(0, 2**32),
+        restlessness=st.sampled_from([0.0, 0.02, 0.2]),
+        presences=st.tuples(
+            st.builds(Presence, st.just(2), joins=instants), st.builds(Presence, st.just(3), leaves=instants)
+        ),
+        steps=st.lists(_steps(), min_size=10, max_size=40).map(tuple),
+        cuts=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+    )
+
+
+@dataclass
+class Story:
+    """A program that is being played, and what has come of it."""
+
+    program: Program
+    simulator: RunningSimulator
+    world: World
+    directory: Path
+    log: Log = field(default_factory=Log)
+    runs: int = 0
+
+    @property
+    def simulation(self) -> Simulation:
+        return self.simulator.simulation
+
+    async def play(self) -> None:
+        """Everything in order; at the end the program is stopped in good order."""
+        chance = Random(self.program.seed)
+
+        def live() -> None:
+            if chance.random() < self.program.restlessness:
+                self.simulation.set_status(chance.choice(self.simulation.agents).agent_id, chance.choice(WORDS))
+
+        self.world.on_look = live
+        exporter = await self._started(None)
+        for step in self.program.steps:
+            exporter = await self._after(step, exporter)
+            await exporter.catch_up()
+        await exporter.unlock()
+        await exporter.end()
+        self.world.on_look = lambda: None
+
+    async def _after(self, step: Step, exporter: Exporter) -> Exporter:
+        """Let a step happen; the exporter that runs after it."""
+        world = self.world
+        if step.what == "poll":
+            await self._poll(exporter, step.number)
+        elif step.what == "pause":
+            world.pass_us(step.number * 1_000)
+        elif step.what == "fault":
+            placed = parse_fault(step.text)
+            self.simulator.switchboard.set(placed.where, placed.fault, placed.times)
+            if step.number:
+                await self._poll(exporter, step.number)
+                self.simulator.switchboard.clear()
+        elif step.what == "clear":
+            self.simulator.switchboard.clear()
+        elif step.what == "roster":
+            await exporter.refresh_roster()
+        elif step.what == "lock":
+            await exporter.lock()
+        elif step.what == "unlock":
+            await exporter.unlock()
+        elif step.what in ("restart", "crash"):
+            return await self._anew(step, exporter)
+        else:
+            await self._meanwhile(step, exporter)
+        return exporter
+
+    async def _poll(self, exporter: Exporter, number: int) -> None:
+        for _ in range(number):
+            self.world.pass_us(round(INTERVAL_S * 1e6) - 100_000)
+            await exporter.poll()
+            await exporter.catch_up()
+
+    async def _meanwhile(self, step: Step, exporter: Exporter) -> None:
+        """What may happen in the middle of a poll."""
+
+        def act() -> None:
+            if step.what == "write":
+                self.simulation.set_status(self.simulation.agents[step.number].agent_id, step.text)
+            else:
+                self.world.step(step.number)
+
+        if step.looks is None:
+            act()
+            return
+        self.world.after_looks(step.looks, act)
+        await exporter.poll()
+
+    async def _anew(self, step: Step, exporter: Exporter) -> Exporter:
+        if step.what == "restart":
+            await exporter.end()
+        else:
+            if step.looks is not None:
+                await exporter.poll(cut_after=step.looks)
+            await exporter.crash()
+        self.world.pass_us(step.number * 1_000)
+        return await self._started(step.named)
+
+    async def _started(self, named: tuple[int, ...] | None) -> Exporter:
+        self.runs += 1
+        if (self.directory / "zohovoice.db").exists():
+            check_laws(read_database(self.directory / "zohovoice.db"))
+        exporter = Exporter(self.world, self.simulator, self.directory, self.log, self.runs)
+        ids = tuple(self.simulation.agents[position].agent_id for position in named or ())
+        await exporter.start(AgentsSettings(ids=ids, discover=not ids))
+        return exporter
+
+    # What is true
+
+    def words(self, agent_id: str, since: int, until: int) -> set[str]:
+        """The statuses that the agent really had in [since, until], true instants."""
+        changes = self.simulation.changes(agent_id, since + 1, until + 1)
+        return {self.simulation.status_at(agent_id, since)} | {change.to_word for change in changes}
+
+    def may_say(self, asked: Asked, agent_id: str, word: str) -> bool:
+        """Whether a poll may have brought this word for the agent: it was true meanwhile, or a fault has made it up."""
+        if word in self.words(agent_id, asked.true_sent, asked.true_received):
+            return True
+        agent = self.simulation.find(agent_id)
+        assert agent is not None
+        away = not agent.present_at(asked.true_sent) or not agent.present_at(asked.true_received)
+        return bool(asked.faults & INVENTING) or (away and word == "error")
+
+
+def check_polls(story: Story) -> None:
+    """What each poll read was so while it was under way."""
+    for asked in story.log.asked.values():
+        for agent_id, status in asked.poll.readings.items():
+            assert story.may_say(asked, agent_id, status.word), (
+                f"{agent_id} was never '{status.word}' in {asked}, but "
+                f"{story.simulation.changes(agent_id, asked.true_sent - 1_000, asked.true_received + 1_000)}"
+            )
+
+
+def check_transitions(story: Story, report: Report) -> None:
+    """The recorded transitions are those between the polls that were written, and each happened inside its bounds."""
+    wanted: list[tuple[Any, ...]] = []
+    for before, after in _pairs(story.log.written):
+        for agent_id, status in after.poll.readings.items():
+            known = before.poll.readings.get(agent_id) if before is not None else None
+            if known is None or before is None:
+                wanted.append((agent_id, None, status.word, None, after.poll.received))
+            elif known != status:
+                wanted.append((agent_id, known.word, status.word, before.poll.sent, after.poll.received))
+                _check_change(story, agent_id, before, after)
+    columns = ("agent_id", "from_status", "to_status", "not_before", "seen")
+    assert sorted(map(str, wanted)) == sorted(str(tuple(row[column] for column in columns)) for row in report.rows)
+
+
+def _check_change(story: Story, agent_id: str, before: Asked, after: Asked) -> None:
+    words = before.poll.readings[agent_id].word, after.poll.readings[agent_id].word
+    if (before.faults | after.faults) & INVENTING or "error" in words:
+        return
+    changes = story.simulation.changes(agent_id, before.true_sent + 1, after.true_received + 1)
+    assert words[1] in {change.to_word for change in changes}, (agent_id, before, after)
+    if len(changes) == 1:
+        assert (changes[0].from_word, changes[0].to_word) == words
+    if before.poll.sent - before.true_sent != after.poll.received - after.true_received:
+        event("a transition over a step of the clock")
+        return  # It lies between the two polls, as was shown; what time it was by a clock that was set, nobody can say.
+    ahead = before.poll.sent - before.true_sent
+    assert any(before.poll.sent < change.at + ahead <= after.poll.received for change in changes)
+
+
+def _pairs(written: Sequence[Asked]) -> Iterator[tuple[Asked | None, Asked]]:
+    yield from itertools.pairwise([None, *written])  # type: ignore[misc]  # only the first is None
+
+
+def check_timeline(story: Story, report: Report, window: Window) -> None:
+    """Row by row: between two polls that belong together the status of the first, elsewhere unknown, and no hole."""
+    by_agent: dict[str, list[Mapping[str, Any]]] = {}
+    for row in report.rows:
+        by_agent.setdefault(str(row["agent_id"]), []).append(row)
+    tracked = covered = 0
+    for agent_id, spans in _expected(story, window).items():
+        rows = by_agent.pop(agent_id, [])
+        for start, end, allowed in spans:
+            found = [row for row in rows if row["start"] < end and start < row["end"]]
+            assert found, f"nothing of {agent_id} in [{start}, {end})"
+            assert {row["status"] for row in found} <= allowed, (agent_id, start, end, allowed, found)
+            assert sum(min(row["end"], end) - max(row["start"], start) for row in found) == end - start
+        length = sum(end - start for start, end, _ in spans)
+        assert sum(row["end"] - row["start"] for row in rows) == length
+        for earlier, later in itertools.pairwise(rows):
+            assert earlier["start"] < earlier["end"] <= later["start"] < later["end"]
+        tracked += length
+        covered += sum(row["end"] - row["start"] for row in rows if row["quality"] != "unknown")
+        for row in rows:
+            _check_row(story, row, window)
+    assert not by_agent, f"rows outside tracked time: {by_agent}"
+    assert report.meta["tracked_seconds"] == tracked
+    assert report.meta["covered_seconds"] == covered
+    assert report.meta["unknown_seconds"] == tracked - covered
+
+
+def _expected(story: Story, window: Window) -> dict[str, list[tuple[int, int, set[str]]]]:
+    """For each agent the time in the window in which it was tracked, in pieces, with what each may be said to be."""
+    found: dict[str, list[tuple[int, int, set[str]]]] = {}
+    polls = story.log.written
+    for here, after in itertools.zip_longest(polls, polls[1:]):
+        until = after.poll.received if after is not None else window.until
+        start, end = max(here.poll.received, window.since), min(until, window.until)
+        for agent_id, status in here.poll.readings.items():
+            if start >= end or (after is not None and agent_id not in after.poll.readings):
+                continue  # of one who has left nothing is known after the last poll that asked
+            found.setdefault(agent_id, []).append((start, end, _allowed(here, after, status.word)))
+    return found
+
+
+def _allowed(here: Asked, after: Asked | None, word: str) -> set[str]:
+    if after is None or after.poll.received - here.poll.received > GAP_LIMIT_MS:
+        return {"unknown"}
+    stepped = abs((after.poll.sent - after.true_sent) - (here.poll.sent - here.true_sent))
+    if not stepped:
+        return {word}
+    # A new process cannot know what the clock of the machine did before it, nor a failed poll what it did meanwhile.
+    return {"unknown"} if stepped > STEP_TOLERANCE_MS and here.run == after.run else {"unknown", word}
+
+
+def _check_row(story: Story, row: Mapping[str, Any], window: Window) -> None:
+    """The polls that bound a stay really saw it, and its edges lie where its bounds say."""
+    assert row["start_not_before"] <= row["start"] < row["end"]
+    assert row["end_not_before"] <= row["end"]
+    if row["quality"] == "unknown":
+        return
+    agent_id, word, polls = row["agent_id"], row["status"], story.log.written
+    for asked in polls:
+        inside = row["start"] <= asked.poll.received and asked.poll.sent <= row["end_not_before"]
+        if inside and asked.poll.received < row["end"]:
+            assert asked.poll.readings[agent_id].word == word
+            assert story.may_say(asked, agent_id, word)
+    if row["start"] > window.since:
+        assert any(asked.poll.received == row["start"] for asked in polls)
+    if row["end"] < window.until:
+        closing = next(asked for asked in polls if asked.poll.received == row["end"])
+        assert row["end_not_before"] <= closing.poll.sent or closing.poll.readings[agent_id].word == word
+
+
+async def played(program: Program, directory: Path) -> Story:
+    """The program played over real HTTP."""
+    world = World(NOON, Random(program.seed))
+    clock = ZohoClock(world)
+    options = SimulationSettings(
+        agents=AGENTS, shifts_around=NOON, calls_per_agent_hour=60, presences=program.presences, seed=program.seed % 50
+    )
+    async with AsyncExitStack() as stack:
+        simulator = await stack.enter_async_context(run_simulator(Simulation(options, clock), Switchboard()))
+        story = Story(program, simulator, world, directory)
+        await story.play()
+    return story
+
+
+def report_of(directory: Path, name: str, window: Window) -> Report:
+    with HistoryReader.open(directory / "zohovoice.db") as reader:
+        return REPORTS[name](reader.facts(window), window, zone=UTC, now=window.until)
+
+
+@settings(max_examples=settings.default.max_examples * 3 // 10)
+@given(program=_programs())
+def test_whatever_happens_the_history_claims_nothing_that_was_not_so(program: Program) -> None:
+    with TemporaryDirectory() as name:
+        directory = Path(name)
+        story = asyncio.run(played(program, directory))
+        log = story.log
+        event(f"{min(len(log.written), 20) // 5 * 5}+ polls written")
+        check_laws(read_database(directory / "zohovoice.db"))
+        check_polls(story)
+        if not log.written:
+            return
+        assert [a.poll.received for a in log.written] == sorted({a.poll.received for a in log.written})
+        first, last = log.written[0].poll.received, log.written[-1].poll.received
+        whole = Window(first - 60_000, last + 60_000)
+        check_transitions(story, report_of(directory, "transitions", whole))
+        check_timeline(story, report_of(directory, "timeline", whole), whole)
+        since, until = sorted(first + round(cut * (last - first)) for cut in program.cuts)
+        part = Window(since, until)
+        check_timeline(story, report_of(directory, "timeline", part), part)
+        import sys
+
+        print("STAT", len(log.asked), len(log.written), log.failed, story.runs, file=sys.__stdout__)
