@@ -62,9 +62,7 @@ def test_a_user_becomes_a_row_with_its_department_as_team(tmp_path: Path) -> Non
     assert read(users, tmp_path) == RosterListing((row,), 0, NOW)
 
 
-@pytest.mark.parametrize(
-    ("count", "asked"), [(0, [0]), (1, [0]), (50, [0]), (51, [0, 50]), (100, [0, 50]), (120, [0, 50, 100])]
-)
+@pytest.mark.parametrize(("count", "asked"), [(1, [0]), (50, [0]), (51, [0, 50]), (100, [0, 50]), (120, [0, 50, 100])])
 def test_pages_are_read_until_all_users_are_there(count: int, asked: list[int], tmp_path: Path) -> None:
     users = Users([user(number) for number in range(count)])
     assert ids(read(users, tmp_path)) == list(range(count))

@@ -1,7 +1,6 @@
 """One complete sample of many agents: in chunks, some at a time, whole or not at all."""
 
 import asyncio
-import math
 from collections.abc import Iterator, Sequence
 from random import Random, SystemRandom
 
