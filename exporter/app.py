@@ -234,6 +234,8 @@ def effective(settings: Settings) -> dict[str, object]:
         values = getattr(settings, room.name)
         for field in dataclasses.fields(values):
             value = getattr(values, field.name)
+            if (room.name, field.name) == ("history", "mode"):
+                value = f"{value:04o}"
             if value not in (None, (), ""):
                 fields[f"{room.name}.{field.name}"] = ",".join(value) if isinstance(value, tuple) else str(value)
     return fields

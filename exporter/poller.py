@@ -94,7 +94,7 @@ class Poller:
         interval_s = self._interval_for(len(roster.agents))
         if interval_s != self._interval_s:
             log.warning(
-                "the poll interval changes, so that the requests per minute stay under --api.max-requests-per-minute",
+                "the poll interval follows the number of agents, to stay under --api.max-requests-per-minute",
                 extra={"fields": {"agents": len(roster.agents), "from_s": self._interval_s, "to_s": interval_s}},
             )
             self._interval_s = interval_s

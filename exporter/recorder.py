@@ -86,6 +86,8 @@ class Recorder:
         self._idle.set()
         self._failing_since: float | None = None
         self._in_flight = False
+        self._gave_up = False
+        """Whether polls were given up since the last one that is written or waits."""
         self._refusing = False
         self._refused_step_ms = 0
         """How far the clock stepped with polls that were refused: the next one accepted begins a stretch for it.
@@ -110,12 +112,12 @@ class Recorder:
             # Facts were given up, or polls refused: compare with what the history really knows.
             poll = replace(facts.poll, clock_step_ms=facts.poll.clock_step_ms + self._refused_step_ms)
             try:
-                after, facts = advance(self._queued, poll, agents, pace, silence=EndReason.NOT_WRITTEN)
+                after, facts = advance(self._queued, poll, agents, pace, lost=self._gave_up)
             except LatePoll as late:
                 self._refuse(late)
                 self._refused_step_ms = min(poll.clock_step_ms, late.received - late.recorded - 1)
                 return after
-        self._refusing, self._refused_step_ms = False, 0
+        self._refusing, self._refused_step_ms, self._gave_up = False, 0, False
         if facts.poll.clock_step_ms:
             detail = f"the wall clock stepped by {facts.poll.clock_step_ms} ms, as far as is known"
             self._note(facts.poll.received, "clock step", detail)
@@ -147,7 +149,9 @@ class Recorder:
                 wait_s = min(wait_s * 2, _LONGEST_RETRY_S)
 
     async def settled(self, seconds: float) -> None:
-        """Wait until nothing is queued, but not longer than `seconds`."""
+        """Wait until nothing is queued, but not longer than `seconds`, and not at all while writing fails."""
+        if self._failing_since is not None:
+            return
         try:
             async with asyncio.timeout(seconds):
                 await self._idle.wait()
@@ -157,9 +161,18 @@ class Recorder:
     async def close(self, reason: EndReason) -> None:
         """End the run in the database and close it; a failure is logged, for the run's facts are already on disk."""
         try:
-            await self._call(self._writer.close, self._clock.now_ms(), reason)
+            await self._call(self._writer.close, self._clock.now_ms(), reason, self._end_of_stretch(reason))
         except (sqlite3.Error, OSError, DatabaseError) as error:
             log.error("the history could not be closed in good order", extra={"fields": {"error": str(error)}})
+
+    def _end_of_stretch(self, reason: EndReason) -> EndReason:
+        """Why the latest stretch ended if the run ends now: polls may have come to nothing for a while already."""
+        stretch = self._written.stretch
+        if self._gave_up:
+            return EndReason.NOT_WRITTEN
+        if stretch is not None and self._clock.now_ms() - stretch.last > stretch.gap_limit_ms:
+            return EndReason.POLL_FAILURE
+        return reason
 
     def _refuse(self, late: LatePoll) -> None:
         """A poll that falls into the past already written is not recorded; the first of a row is noted."""
@@ -217,6 +230,7 @@ class Recorder:
         self._queue = deque(kept)
         self._weight = sum(pending.weight for pending in kept)
         self._queued = kept[0].state if kept else self._written
+        self._gave_up = True
         self._report_pending()
 
     async def _write(self, pending: _Pending) -> bool:

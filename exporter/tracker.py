@@ -55,18 +55,20 @@ def advance(
     pace: Pace,
     *,
     silence: EndReason = EndReason.POLL_FAILURE,
+    lost: bool = False,
 ) -> tuple[TrackerState, PollFacts]:
     """The state after `poll`, and the facts that it adds.
 
     `agents` describes at least the agents that the poll asked for. `silence` is why a stretch ended if it turns out
     that it did and neither the clock nor the pace is to blame: polls failed, or the run before was stopped or crashed.
+    `lost` says that polls between `state` and `poll` were given up: then the stretch has ended, however short the time.
 
     Raises LatePoll if the poll is not later than the state's latest one.
     """
     before = state.stretch
     if before is not None and poll.received <= before.last:
         raise LatePoll(poll.received, before.last)
-    ended = _end_of_stretch(before, poll, pace, silence)
+    ended = EndReason.NOT_WRITTEN if lost and before is not None else _end_of_stretch(before, poll, pace, silence)
     begins = before is None or ended is not None
     if before is None or begins:
         stretch = Stretch(poll.sent, poll.received, poll.sent, poll.received, 1, pace.interval_ms, pace.gap_limit_ms)

@@ -54,10 +54,12 @@ class Rig:
     def __init__(self, path: Path, thread: ThreadPoolExecutor, limit: int) -> None:
         self.notes = Notes()
         self.writer = thread.submit(HistoryWriter.open, path, RUN).result()
-        self.recorder = Recorder(self.writer, thread, FakeClock(), self.notes, limit=limit)
+        self.clock = FakeClock(now_ms=0)
+        self.recorder = Recorder(self.writer, thread, self.clock, self.notes, limit=limit)
         self.state: TrackerState = self.recorder.resumed
 
     def poll(self, sent: int, status: Status) -> None:
+        self.clock.step(sent + 50 - self.clock.now_ms())
         before = self.state
         after, facts = advance(before, Poll(sent, sent + 50, {"7001": status}), AGENTS, PACE)
         self.state = self.recorder.record(before, facts, after, AGENTS, PACE)
@@ -73,6 +75,8 @@ def play(path: Path, script: Callable[[Rig], Awaitable[None]], *, limit: int = 1
             running = asyncio.ensure_future(rig.recorder.run(stop))
             async with asyncio.timeout(10):
                 await script(rig)
+                while rig.notes.pending and rig.notes.pending[-1]:
+                    await asyncio.sleep(0.01)
                 await rig.recorder.settled(5)
                 stop.set()
                 await running
@@ -152,7 +156,8 @@ def test_what_cannot_be_written_waits_and_is_written_when_it_can(
 
     notes = play(tmp_path / "h.db", script)
 
-    assert rows(tmp_path / "h.db", COVERAGE) == [(150, 1_150, 2, "shutdown")]
+    # The waits between the tries are seven seconds in which no poll came.
+    assert rows(tmp_path / "h.db", COVERAGE) == [(150, 1_150, 2, "poll failure")]
     assert (notes.written, notes.failed, notes.lost) == (2, 3, 0)
     assert [record.message for record in caplog.records] == [
         "the history cannot be written; polls go on and their facts wait in memory",
@@ -185,6 +190,35 @@ def test_facts_beyond_the_limit_are_given_up_whole_and_their_time_is_unknown(
     (given_up,) = [record for record in caplog.records if "given up" in record.message]
     assert given_up.fields["first_received"] == "1970-01-01T00:00:01.150Z"  # type: ignore[attr-defined]
     assert given_up.fields["last_received"] == "1970-01-01T00:00:03.150Z"  # type: ignore[attr-defined]
+
+
+def test_what_was_given_up_breaks_the_stretch_however_short_it_took(tmp_path: Path) -> None:
+    async def script(rig: Rig) -> None:
+        rig.poll(100, AVAILABLE)
+        await rig.recorder.settled(5)
+        break_writer(rig, 1, sqlite3.IntegrityError("refused"))
+        rig.poll(1_100, BUSY)
+        await rig.recorder.settled(5)
+        # Well within the gap limit of 2500 ms; but Busy was seen between, and is lost.
+        rig.poll(1_600, AVAILABLE)
+
+    play(tmp_path / "h.db", script)
+
+    assert rows(tmp_path / "h.db", COVERAGE) == [(150, 150, 1, "not written"), (1_650, 1_650, 1, "shutdown")]
+
+
+@pytest.mark.parametrize(("silent_ms", "reason"), [(2_500, "shutdown"), (2_501, "poll failure")])
+def test_a_stretch_that_polls_had_left_long_before_the_end_did_not_end_by_it(
+    silent_ms: int, reason: str, tmp_path: Path
+) -> None:
+    async def script(rig: Rig) -> None:
+        rig.poll(100, AVAILABLE)
+        rig.clock.step(silent_ms)
+
+    play(tmp_path / "h.db", script)
+
+    assert rows(tmp_path / "h.db", COVERAGE) == [(150, 150, 1, reason)]
+    assert rows(tmp_path / "h.db", "select ended, end_reason from run") == [(150 + silent_ms, "shutdown")]
 
 
 def test_facts_that_contradict_the_history_are_given_up_instead_of_blocking_it_for_ever(tmp_path: Path) -> None:
@@ -226,7 +260,8 @@ def test_a_commit_that_was_reported_as_failed_but_done_does_not_stop_the_history
         ("Available", "Busy", 100, 1_150),
         ("Busy", "Offline", 1_100, 2_150),
     ]
-    assert rows(tmp_path / "h.db", COVERAGE) == [(150, 3_150, 4, "shutdown")]
+    # Whether they were lost was not known, so the time until the next poll is not claimed.
+    assert rows(tmp_path / "h.db", COVERAGE) == [(150, 1_150, 2, "not written"), (2_150, 3_150, 2, "shutdown")]
 
 
 def test_polls_in_the_past_already_written_are_refused_and_noted_once(tmp_path: Path) -> None:

@@ -30,10 +30,10 @@ def begin_run(connection: sqlite3.Connection, run: RunInfo) -> int:
     return cursor.lastrowid
 
 
-def end_run(connection: sqlite3.Connection, run: int, at: int, reason: EndReason) -> None:
+def end_run(connection: sqlite3.Connection, run: int, at: int, reason: EndReason, stretch_reason: EndReason) -> None:
     """End a run at `at` (ms), and the latest stretch at its last poll unless it is over."""
     connection.execute("UPDATE run SET ended = ?, end_reason = ? WHERE id = ?", (at, reason.value, run))
-    connection.execute("UPDATE coverage SET end_reason = ? WHERE end_reason IS NULL", (reason.value,))
+    connection.execute("UPDATE coverage SET end_reason = ? WHERE end_reason IS NULL", (stretch_reason.value,))
 
 
 def end_crashed_run(connection: sqlite3.Connection) -> None:
@@ -45,7 +45,7 @@ def end_crashed_run(connection: sqlite3.Connection) -> None:
     if open_run is not None:
         run, started = open_run
         stretch = connection.execute("SELECT last FROM coverage WHERE end_reason IS NULL").fetchone()
-        end_run(connection, run, stretch[0] if stretch else started, EndReason.CRASH)
+        end_run(connection, run, stretch[0] if stretch else started, EndReason.CRASH, EndReason.CRASH)
 
 
 def begin_stretch(connection: sqlite3.Connection, run: int, latest: LatestStretch | None, facts: PollFacts) -> int:

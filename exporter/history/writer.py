@@ -185,8 +185,10 @@ class HistoryWriter:
             wal_bytes=_size(self._path.with_name(self._path.name + "-wal")),
         )
 
-    def close(self, at: int, reason: EndReason) -> None:
-        """End the run at `at` (ms) and the stretch at its last poll, both because of `reason`, and let go of the file.
+    def close(self, at: int, reason: EndReason, stretch_reason: EndReason | None = None) -> None:
+        """End the run at `at` (ms) because of `reason`, and the stretch at its last poll, and let go of the file.
+
+        `stretch_reason` says why the stretch ended if that was for another reason, such as polls that failed before.
 
         Does nothing the second time. If it raises, the file is let go of all the same, and the next start will take
         the run for crashed: nothing but the reason is lost.
@@ -195,7 +197,7 @@ class HistoryWriter:
             return
         try:
             with self._transaction():
-                end_run(self._connection, self._run, at, reason)
+                end_run(self._connection, self._run, at, reason, stretch_reason or reason)
             # What readers still hold back is moved into the main file by the next start.
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,8 +1,10 @@
 """One complete sample of many agents: in chunks, some at a time, whole or not at all."""
 
 import asyncio
+import math
 from collections.abc import Iterator, Sequence
 from random import Random, SystemRandom
+from typing import Final
 
 from exporter.clock import Clock
 from exporter.errors import ExporterError
@@ -11,6 +13,9 @@ from exporter.zoho.client import VoiceClient
 from exporter.zoho.endpoints import Endpoint
 from exporter.zoho.errors import NoStatus
 from exporter.zoho.retries import with_retries
+
+_FLOAT_ERROR_MS: Final = 0.001
+"""The monotonic clock is a float."""
 
 
 class Sampler:
@@ -44,10 +49,11 @@ class Sampler:
         # Wait before the poll and not in its middle: the readings of a poll should lie close together.
         await self._client.room(len(chunks), deadline)
         found: dict[AgentId, Status] = dict.fromkeys(ids, ABSENT)
-        sent, began = self._clock.now_ms(), self._clock.monotonic()
+        # In this order, and rounded up below: time may pass between two looks, and `received` must not be too early.
+        began, sent = self._clock.monotonic(), self._clock.now_ms()
         await self._all(iter(chunks), found, deadline)
         # By the monotonic clock: a step of the wall clock must not put the answer before the question.
-        received = sent + round((self._clock.monotonic() - began) * 1_000)
+        received = sent + math.ceil((self._clock.monotonic() - began) * 1_000 - _FLOAT_ERROR_MS)
         if ids and all(status.kind is not Kind.REPORTED for status in found.values()):
             raise NoStatus(
                 f"{Endpoint.STATUSES.purpose}: Zoho answered, but gave a status for none of {len(ids)} agents; check "
