@@ -95,11 +95,9 @@ def test_without_a_new_token_the_old_one_is_used_to_its_end_and_then_polls_fail_
     asyncio.run(side_by_side(scenes))
     assert len(logged(caplog, "access token not refreshed")) >= len(wanted)
     assert warnings(caplog, "exporter.zoho.oauth") == ["access token not refreshed"] * len(wanted), "not each try"
-    begun = Counter(line["reason"] for line in logged(caplog, "polls fail"))
-    assert begun - Counter(begun.fromkeys(_CUT_OFF, begun.total())) == Counter(
-        reason for reason in wanted.values() if reason not in _CUT_OFF
-    )
-    assert len(logged(caplog, "polls succeed again")) == len(logged(caplog, "polls fail"))
+    begun = [str(line["reason"]) for line in logged(caplog, "polls fail") if line["reason"] not in _CUT_OFF]
+    assert sorted(begun) == sorted(reason for reason in wanted.values() if reason not in _CUT_OFF)
+    assert len(logged(caplog, "polls succeed again")) >= len(wanted)
 
 
 async def _outlived_token(directory: Path, fault: Fault, reason: str) -> None:

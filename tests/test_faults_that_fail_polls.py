@@ -186,6 +186,22 @@ def _assert_recorded(stage: Stage, failing: _Failing) -> None:
     assert change.not_before <= failing.changed_at <= change.seen
 
 
+def test_faults_that_take_turns_are_logged_once_each(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", "exporter")
+
+    async def run() -> None:
+        async with staged(tmp_path) as stage, exporting(stage.settings, clock=stage.clock) as exporter:
+            await exporter.until(is_good)
+            for _ in range(5):
+                stage.simulator.switchboard.add("statuses", Fault(FaultKind.CLIENT_ERROR), 1)
+                stage.simulator.switchboard.add("statuses", Fault(FaultKind.ERROR_ROWS, count=12), 1)
+            await exporter.until(lambda now: failures(now) == {"http_4xx": 5, "no_status": 5} and is_good(now))
+
+    asyncio.run(run())
+    assert [line["reason"] for line in logged(caplog, "polls fail")] == ["http_4xx", "no_status"]
+    assert [line["failed_polls"] for line in logged(caplog, "polls succeed again")] == [10]
+
+
 @pytest.mark.parametrize("kind", [FaultKind.HANG, FaultKind.CLOSE, FaultKind.CLIENT_ERROR])
 def test_agents_are_no_longer_shown_once_the_last_good_poll_is_too_old_and_come_back(
     tmp_path: Path, kind: FaultKind
