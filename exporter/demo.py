@@ -194,7 +194,7 @@ def _progress_bar(days: int, ticks: int) -> Iterator[Callable[[int], None]]:
     """Yields a function to be told how many of `ticks` are done; shown on stderr."""
     what = f"Recording {days} {'day' if days == 1 else 'days'} of history"
     if not sys.stderr.isatty():
-        print(f"{what} ...", file=sys.stderr, flush=True)  # noqa: T201 - the demo talks to people
+        print(f"{what} ...", file=sys.stderr, flush=True)
         yield lambda done: None
         return
     from rich.console import Console
@@ -256,7 +256,7 @@ def _welcome(urls: tuple[str, ...], simulator: RunningSimulator, stage: _Stage) 
         "Ctrl-C ends the demo.",
     ]
     with suppress(OSError):  # who does not read this can have the demo all the same
-        print("\n".join(lines), flush=True)  # noqa: T201 - the demo talks to people
+        print("\n".join(lines), flush=True)
 
 
 def _command() -> str:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from exporter.zoho.transport import Transport
 
 R = TypeVar("R")
-_TOKEN_FLAG = "auth.refresh-token-file"  # noqa: S105 - the name of a flag
+_TOKEN_FLAG = "auth.refresh-token-file"
 
 auth = LazyGroup(
     "auth",

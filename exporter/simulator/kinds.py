@@ -11,7 +11,7 @@ from exporter.errors import UsageError
 class Label(Enum):
     """The endpoints of the simulator, by the names that the exporter's metrics use too."""
 
-    TOKEN = "token"  # noqa: S105 - the name of an endpoint
+    TOKEN = "token"
     USERS = "users"
     OWN_STATUS = "own_status"
     STATUSES = "statuses"
@@ -26,7 +26,7 @@ EVERYWHERE: Final = "*"
 class FaultKind(Enum):
     """Everything that can be made to go wrong."""
 
-    EXPIRED_TOKEN = "expired-token"  # noqa: S105 - a fault's name
+    EXPIRED_TOKEN = "expired-token"
     """The access token presented is forgotten and refused; a fresh one works (unless the fault goes on)."""
     UNAUTHORIZED = "unauthorized"
     """401 whatever the token; `variant`: voice, crm, projects, mail, html."""
@@ -34,7 +34,7 @@ class FaultKind(Enum):
     """401 with OAUTH_SCOPE_MISMATCH."""
     REFUSED_REFRESH = "refused-refresh"
     """200 with `{"error": text}`; `text`: invalid_code, invalid_client, invalid_client_secret."""
-    ACCESS_TOKEN_LIMIT = "access-token-limit"  # noqa: S105 - a fault's name
+    ACCESS_TOKEN_LIMIT = "access-token-limit"
     """"Access Denied" with `status` 200 or 400; `variant`: english, chinese."""
     THROTTLE_429 = "throttle-429"
     """429, with Retry-After when `retry_after` is given."""

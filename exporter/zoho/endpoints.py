@@ -13,7 +13,7 @@ from exporter.errors import UsageError
 class Endpoint(Enum):
     """An endpoint of the API; the value is its label in metrics."""
 
-    TOKEN = "token"  # noqa: S105 - the label of an endpoint, no password
+    TOKEN = "token"
     USERS = "users"
     OWN_STATUS = "own_status"
     STATUSES = "statuses"
