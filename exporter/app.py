@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from exporter import __version__
+from exporter import __version__, logs
 from exporter.agents_file import load_agents_file
 from exporter.clock import Clock, SystemClock, first_of
 from exporter.daemon import DaemonThread
@@ -84,7 +84,12 @@ async def serve(
             if recorder is None:
                 return
             async with open_session(
-                settings.api, settings.auth, clock=clock, observer=instruments, version=__version__
+                settings.api,
+                settings.auth,
+                clock=clock,
+                observer=instruments,
+                version=__version__,
+                remember_secret=logs.remember_secret,
             ) as session:
                 log.info("started", extra={"fields": effective(settings)})
                 count_earlier_requests(session.budget, recorder.resumed, settings, clock)
@@ -157,6 +162,7 @@ class _Program:
             await stop.wait()
             log.info("stopping")
             await asyncio.wait(loops)
+            self._recorder.polls_have_ended(failing=self._poller.failing)
             last_writes.set()
             last_answers.set()
             await asyncio.wait([recording], timeout=_LAST_WRITES_S)

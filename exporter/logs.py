@@ -8,15 +8,16 @@ import json
 import logging
 import re
 import sys
+import threading
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, TextIO
-from urllib.parse import quote, quote_plus
 
 from exporter.errors import UsageError
-from exporter.secret import MASK, Secret
+from exporter.secret import MASK, Secret, spellings
 from exporter.settings import LogSettings
 
 LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
@@ -25,11 +26,13 @@ _OURS: Final = "exporter"
 THEIRS: Final = ("httpx", "httpcore", "uvicorn", "uvicorn.error", "uvicorn.access", "asyncio")
 """Libraries whose loggers are held at warnings by name."""
 _LEVEL_WORDS: Final = {"WARNING": "warn", "CRITICAL": "error"}
-_SHORTEST_SECRET: Final = 4
-"""Shorter texts are not looked for: masking every `a` would make the log useless and hide nothing."""
+_MOST_PASSING: Final = 16
+"""An access token is over after an hour: so many are remembered, not all of a year."""
 
 # What a token of Zoho looks like, and the header that carries it: caught even if nobody registered it.
-_TOKEN: Final = re.compile(r"(Zoho-oauthtoken\s+)[^\s\"',;]+|\b1000\.[0-9a-f]{16,}\.[0-9a-f]{16,}\b", re.IGNORECASE)
+_TOKEN: Final = re.compile(
+    r"(Zoho-oauthtoken(?:\s|\+|%20)+)[^\s\"',;]+|1000\.[0-9a-f]{16,}\.[0-9a-f]{16,}", re.IGNORECASE
+)
 _PLAIN: Final = re.compile(r"[^\s=\"\\]+")
 _KEY: Final = re.compile(r"[^A-Za-z0-9_.]")
 _RESERVED: Final = ("ts", "level", "logger", "msg", "exception")
@@ -41,7 +44,8 @@ class Redactor:
     """Replaces known secrets in a text by `<secret>`."""
 
     def __init__(self, secrets: Iterable[Secret | None] = ()) -> None:
-        self._known: set[str] = set()
+        self._lasting: set[str] = set()
+        self._passing: deque[frozenset[str]] = deque(maxlen=_MOST_PASSING)
         self._pattern: re.Pattern[str] | None = None
         for secret in secrets:
             if secret is not None:
@@ -49,13 +53,20 @@ class Redactor:
 
     def add(self, secret: Secret) -> None:
         """Mask `secret` from now on, also as it looks in a URL, a JSON text or a Python literal."""
-        text = secret.reveal()
-        if len(text) < _SHORTEST_SECRET:
-            return
-        forms = {text, quote(text, safe=""), quote_plus(text), json.dumps(text)[1:-1], repr(text)[1:-1]}
-        self._known |= forms
-        longest_first = sorted(self._known, key=len, reverse=True)
-        self._pattern = re.compile("|".join(re.escape(form) for form in longest_first))
+        self._lasting |= spellings(secret)
+        self._renew()
+
+    def add_passing(self, secret: Secret) -> None:
+        """The same for a secret that is soon over: the latest of them are masked."""
+        forms = spellings(secret)
+        if forms not in self._passing:
+            self._passing.append(forms)
+            self._renew()
+
+    def _renew(self) -> None:
+        longest_first = sorted(self._lasting.union(*self._passing), key=len, reverse=True)
+        if longest_first:
+            self._pattern = re.compile("|".join(re.escape(form) for form in longest_first))
 
     def __call__(self, text: str) -> str:
         """`text` without secrets."""
@@ -73,7 +84,7 @@ class LineFormatter(logging.Formatter):
     def __init__(self, render: Callable[[Mapping[str, Field]], str], redact: Redactor) -> None:
         super().__init__()
         self._render = render
-        self._redact = redact
+        self.redact: Final = redact
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
@@ -81,14 +92,14 @@ class LineFormatter(logging.Formatter):
             "ts": timestamp(record.created),
             "level": _LEVEL_WORDS.get(record.levelname, record.levelname.lower()),
             "logger": record.name,
-            "msg": self._redact(record.getMessage()),
+            "msg": self.redact(record.getMessage()),
         }
         fields = getattr(record, "fields", None)
         if isinstance(fields, Mapping):
             for key, value in fields.items():
                 values[_field_key(str(key))] = self._value(value)
         if record.exc_info and record.exc_info[0] is not None:
-            values["exception"] = self._redact("".join(traceback.format_exception(*record.exc_info)).rstrip())
+            values["exception"] = self.redact("".join(traceback.format_exception(*record.exc_info)).rstrip())
         return self._render(values)
 
     def _value(self, value: object) -> Field:
@@ -97,8 +108,8 @@ class LineFormatter(logging.Formatter):
         if isinstance(value, float):
             return value if value - value == 0 else str(value)  # JSON has neither NaN nor infinity
         if isinstance(value, list | tuple | set | frozenset):
-            return self._redact(",".join(str(item) for item in value))
-        return self._redact(str(value))
+            return self.redact(",".join(str(item) for item in value))
+        return self.redact(str(value))
 
 
 def timestamp(seconds: float) -> str:
@@ -152,8 +163,8 @@ class StderrHandler(logging.StreamHandler[TextIO]):
 def configure(settings: LogSettings, secrets: Iterable[Secret | None] = (), stream: TextIO | None = None) -> Redactor:
     """Make this process log as told, replacing what an earlier call set up.
 
-    Returns the redactor, so that a secret learned later (an access token) can be added to it. An exception that
-    ends the program is printed through it too. Raises UsageError for a level or format that does not exist.
+    Returns the redactor; `remember_secret` adds to it what is learned later. An exception that ends the program or
+    a thread is printed through it too. Raises UsageError for a level or format that does not exist.
     """
     if settings.level not in LEVELS:
         raise UsageError(f"--log.level: '{settings.level}' is no level; use one of {', '.join(LEVELS)}")
@@ -173,7 +184,15 @@ def configure(settings: LogSettings, secrets: Iterable[Secret | None] = (), stre
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     logging.getLogger(_OURS).setLevel(level)
     sys.excepthook = _excepthook(redactor)
+    threading.excepthook = _thread_excepthook(redactor)
     return redactor
+
+
+def remember_secret(secret: Secret) -> None:
+    """Mask `secret` too from now on in what this process logs: an access token that it has come by while it runs."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, StderrHandler) and isinstance(handler.formatter, LineFormatter):
+            handler.formatter.redact.add_passing(secret)
 
 
 def _excepthook(
@@ -181,5 +200,13 @@ def _excepthook(
 ) -> Callable[[type[BaseException], BaseException, TracebackType | None], None]:
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
+
+    return hook
+
+
+def _thread_excepthook(redact: Redactor) -> Callable[[threading.ExceptHookArgs], None]:
+    def hook(args: threading.ExceptHookArgs) -> None:
+        trace = "".join(traceback.format_exception(args.exc_type, args.exc_value, args.exc_traceback))
+        sys.stderr.write(redact(f"Exception in thread {args.thread.name if args.thread else '?'}:\n{trace}"))
 
     return hook

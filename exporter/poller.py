@@ -87,6 +87,11 @@ class Poller:
         self._failing: _Failing | None = None
         self._ever_succeeded = False
 
+    @property
+    def failing(self) -> bool:
+        """Whether the latest poll has failed."""
+        return self._failing is not None
+
     def use(self, roster: Roster) -> None:
         """Poll this roster from the next poll on, at the interval that its size allows."""
         self._roster = roster

@@ -86,6 +86,7 @@ class Recorder:
         self._idle.set()
         self._failing_since: float | None = None
         self._in_flight = False
+        self._polls_failed = False
         self._gave_up = False
         """Whether polls were given up since the last one that is written or waits."""
         self._refusing = False
@@ -125,6 +126,10 @@ class Recorder:
         if self._weight > self._limit:
             self._give_up()
         return after
+
+    def polls_have_ended(self, *, failing: bool) -> None:
+        """No poll will follow; `failing` says that the last ones came to nothing."""
+        self._polls_failed = failing
 
     async def run(self, stop: asyncio.Event) -> None:
         """Write what is queued until `stop` is set and nothing is left that can be written."""
@@ -170,9 +175,8 @@ class Recorder:
         stretch = self._written.stretch
         if self._gave_up:
             return EndReason.NOT_WRITTEN
-        if stretch is not None and self._clock.now_ms() - stretch.last > stretch.gap_limit_ms:
-            return EndReason.POLL_FAILURE
-        return reason
+        silent = stretch is not None and self._clock.now_ms() - stretch.last > stretch.gap_limit_ms
+        return EndReason.POLL_FAILURE if silent and self._polls_failed else reason
 
     def _refuse(self, late: LatePoll) -> None:
         """A poll that falls into the past already written is not recorded; the first of a row is noted."""

@@ -1,8 +1,13 @@
 """A text that must not be shown."""
 
+import json
 from typing import Final
+from urllib.parse import quote, quote_plus
 
 MASK: Final = "<secret>"
+
+_SHORTEST: Final = 4
+"""Shorter texts are not looked for: masking every `a` would make a text useless and hide nothing."""
 
 
 class Secret:
@@ -39,3 +44,21 @@ class Secret:
 
     def __reduce__(self) -> str:
         raise TypeError("a secret is not pickled or copied")
+
+
+def spellings(secret: Secret) -> frozenset[str]:
+    """How `secret` is to be looked for: plain, and as it stands in a URL, a JSON text or a Python literal."""
+    text = secret.reveal()
+    if len(text) < _SHORTEST:
+        return frozenset()
+    forms = {text, quote(text, safe=""), quote(text), quote_plus(text), repr(text)[1:-1], repr(text.encode())[2:-1]}
+    for _ in range(2):  # an error that quotes JSON stands in JSON itself
+        forms |= {json.dumps(form)[1:-1] for form in forms}
+    return frozenset(forms | {form.replace("/", "\\/") for form in forms})
+
+
+def without_secret(text: str, secret: Secret) -> str:
+    """`text` with `<secret>` in place of each spelling of `secret`."""
+    for form in sorted(spellings(secret), key=len, reverse=True):
+        text = text.replace(form, MASK)
+    return text

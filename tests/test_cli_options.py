@@ -334,6 +334,7 @@ class TestSecrets:
             "s3cret",
             "http://u:p4ssword@proxy.example.com:1",
             "p4ssword",
+            "dTpwNHNzd29yZA==",  # u:p4ssword, as the header has it
         }
 
 

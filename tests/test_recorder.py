@@ -156,8 +156,7 @@ def test_what_cannot_be_written_waits_and_is_written_when_it_can(
 
     notes = play(tmp_path / "h.db", script)
 
-    # The waits between the tries are seven seconds in which no poll came.
-    assert rows(tmp_path / "h.db", COVERAGE) == [(150, 1_150, 2, "poll failure")]
+    assert rows(tmp_path / "h.db", COVERAGE) == [(150, 1_150, 2, "shutdown")]
     assert (notes.written, notes.failed, notes.lost) == (2, 3, 0)
     assert [record.message for record in caplog.records] == [
         "the history cannot be written; polls go on and their facts wait in memory",
@@ -207,13 +206,17 @@ def test_what_was_given_up_breaks_the_stretch_however_short_it_took(tmp_path: Pa
     assert rows(tmp_path / "h.db", COVERAGE) == [(150, 150, 1, "not written"), (1_650, 1_650, 1, "shutdown")]
 
 
-@pytest.mark.parametrize(("silent_ms", "reason"), [(2_500, "shutdown"), (2_501, "poll failure")])
-def test_a_stretch_that_polls_had_left_long_before_the_end_did_not_end_by_it(
-    silent_ms: int, reason: str, tmp_path: Path
+@pytest.mark.parametrize(
+    ("failing", "silent_ms", "reason"),
+    [(True, 2_500, "shutdown"), (True, 2_501, "poll failure"), (False, 2_501, "shutdown")],
+)
+def test_a_stretch_that_failing_polls_had_ended_long_before_the_run_did_not_end_by_its_end(
+    failing: bool, silent_ms: int, reason: str, tmp_path: Path
 ) -> None:
     async def script(rig: Rig) -> None:
         rig.poll(100, AVAILABLE)
         rig.clock.step(silent_ms)
+        rig.recorder.polls_have_ended(failing=failing)
 
     play(tmp_path / "h.db", script)
 

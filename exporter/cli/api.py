@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from random import SystemRandom
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from exporter import __version__
+from exporter import __version__, logs
 from exporter.clock import SystemClock
 from exporter.report.model import Cell, Column, ColumnKind, Report
 from exporter.settings import Settings
@@ -33,7 +33,12 @@ def call_api(settings: Settings, action: "Callable[[Session, float], Awaitable[R
         clock = SystemClock()
         observer = SilentObserver()
         async with open_session(
-            settings.api, settings.auth, clock=clock, observer=observer, version=__version__
+            settings.api,
+            settings.auth,
+            clock=clock,
+            observer=observer,
+            version=__version__,
+            remember_secret=logs.remember_secret,
         ) as session:
             # A refresh of the token and a retry may come before the answer; a minute's wait for the budget may too.
             return await action(session, clock.monotonic() + settings.api.timeout_s * (4 + 2 * requests) + 60)

@@ -15,7 +15,7 @@ from exporter import __version__, logs
 from exporter.cli import parse
 from exporter.cli.api import API_SETTINGS
 from exporter.cli.ask import confirm, is_person_there
-from exporter.cli.build import api_settings, auth_settings, log_settings_from, prepare
+from exporter.cli.build import api_settings, auth_settings, log_settings_from, prepare, proxy_secrets
 from exporter.cli.lazy import CONTEXT, LazyGroup
 from exporter.cli.options import settings_options, yes_option
 from exporter.cli.output import output_options, write_report
@@ -80,7 +80,7 @@ def exchange(values: Values, code: tuple[str, ...], code_file: Path | None, yes:
     # The file is made before the code is used up: a code works once.
     with _secret_file(path) as write:
         secret_code = _code(code_file)
-        logs.configure(log_settings, (client_secret, secret_code, *([api.proxy] if api.proxy else [])))
+        logs.configure(log_settings, (client_secret, secret_code, *proxy_secrets(api)))
         write(_exchange(api, settings, client_secret, secret_code))
     click.echo(f"the refresh token was written to {path}; the command check tells whether it works", err=True)
 

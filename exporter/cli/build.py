@@ -1,10 +1,13 @@
 """From what was given to the frozen settings that the application takes: every value checked, alone and together."""
 
 import logging
+import re
 import stat
-from collections.abc import Sequence
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote
 
 from exporter import logs
 from exporter.cli import parse
@@ -30,6 +33,9 @@ log: Final = logging.getLogger(__name__)
 
 CACHE_FILE_NAME: Final = "zohovoice-token.json"
 
+_LIKE_A_SECRET: Final = re.compile(r"(?:1000\.)?[0-9a-f.]{32,}", re.IGNORECASE)
+"""Zoho's tokens and client secrets; given in place of a file's name by mistake."""
+
 
 def prepare(values: Values, *, by_hand: bool = False) -> Settings:
     """Set up logging, then read and check everything.
@@ -46,17 +52,23 @@ def prepare(values: Values, *, by_hand: bool = False) -> Settings:
 def secrets_of(settings: Settings) -> Sequence[Secret]:
     """All secrets that the settings hold."""
     auth = settings.auth
-    found = [auth.client_secret, auth.refresh_token, auth.access_token, settings.api.proxy]
+    found = [auth.client_secret, auth.refresh_token, auth.access_token]
     if auth.access_token_file is not None:
         found.append(Secret(read_text(auth.access_token_file, "--auth.access-token-file").rstrip("\r\n")))
-    if settings.api.proxy is not None:
-        found.append(_password(settings.api.proxy))
-    return [secret for secret in found if secret is not None]
+    return [*(secret for secret in found if secret is not None), *proxy_secrets(settings.api)]
 
 
-def _password(url: Secret) -> Secret | None:
-    userinfo, at, _ = url.reveal().partition("://")[2].rpartition("@")
-    return Secret(userinfo.partition(":")[2]) if at else None
+def proxy_secrets(api: ApiSettings) -> Iterator[Secret]:
+    """A proxy's URL, its password as written and as meant, and the header that user and password make."""
+    if api.proxy is None:
+        return
+    yield api.proxy
+    login = api.proxy.reveal().partition("://")[2].rpartition("@")[0]
+    user, colon, password = login.partition(":")
+    if colon:
+        yield Secret(password)
+        yield Secret(unquote(password))
+        yield Secret(b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode())
 
 
 def settings_from(values: Values) -> Settings:
@@ -123,6 +135,11 @@ def _secret(values: Values, name: str) -> tuple[Secret | None, Path | None]:
         raise UsageError(f"both {variable} and {given.where} are set: keep one of them")
     if given is not None and (direct is None or given.rank > 2):
         path = values.one(name, parse.path)
+        if _LIKE_A_SECRET.fullmatch(str(path)) and not path.exists():  # not repeated
+            raise UsageError(
+                f"{given.where} must name a file, but holds what looks like the secret itself: write it to a file, or "
+                f"set {variable}"
+            )
         return read_secret_file(given.where, path), path
     return (Secret(_checked(direct, variable)), None) if direct is not None else (None, None)
 

@@ -144,6 +144,11 @@ class TokenDesk:
             return None
         return grant.caller
 
+    @property
+    def access_tokens(self) -> tuple[str, ...]:
+        """The access tokens that are known, oldest first; some may have expired."""
+        return tuple(self._tokens)
+
     def kill(self, token: str) -> None:
         """Make an access token unknown."""
         grant = self._tokens.pop(token, None)

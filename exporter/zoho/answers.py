@@ -5,11 +5,11 @@ Pure: bytes to values or errors. Nothing in an answer is trusted: not its size, 
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NoReturn
 
 from exporter.model import storable
-from exporter.secret import MASK, Secret
+from exporter.secret import MASK, Secret, spellings, without_secret
 from exporter.zoho.endpoints import Endpoint
 from exporter.zoho.errors import (
     ApiError,
@@ -35,6 +35,16 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+def without_echo(answer: Answer, token: Secret) -> Answer:
+    """`answer` without the access token that was sent: one that echoes the request, in a name or a status perhaps,
+    must not bring it into metrics and history.
+    """
+    body = answer.body
+    for form in sorted(spellings(token), key=len, reverse=True):
+        body = body.replace(form.encode(), MASK.encode())
+    return answer if body is answer.body else replace(answer, body=body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +194,5 @@ def masked(text: str, secrets: tuple[Secret, ...]) -> str:
     """Foreign text made fit to be shown: without `secrets`, storable and bounded."""
     # Before it is cut: half a secret is a secret too.
     for secret in secrets:
-        if secret:
-            text = text.replace(secret.reveal(), MASK)
+        text = without_secret(text, secret)
     return storable(text)[:_LONGEST_QUOTE]

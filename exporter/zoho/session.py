@@ -1,7 +1,7 @@
 """The assembly: settings in, a client that works out. The only place that makes the httpx client."""
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -39,12 +39,23 @@ class Session:
     budget: Budget
 
 
+def _forget(secret: Secret) -> None:
+    """For callers who show nothing that a token could be in."""
+
+
 @asynccontextmanager
 async def open_session(
-    api: ApiSettings, auth: AuthSettings, *, clock: Clock, observer: ApiObserver, version: str
+    api: ApiSettings,
+    auth: AuthSettings,
+    *,
+    clock: Clock,
+    observer: ApiObserver,
+    version: str,
+    remember_secret: Callable[[Secret], None] = _forget,
 ) -> AsyncIterator[Session]:
     """A session with Zoho Voice. Makes no request by itself.
 
+    `remember_secret` is told each access token before it is used, so that logs can mask it.
     Raises UsageError for addresses, a proxy, certificates or credentials that cannot be used, and ExporterError when
     the token cache cannot be written.
     """
@@ -53,7 +64,9 @@ async def open_session(
     memory = Memory.open(auth.token_cache, _fingerprint(origins, auth))
     budget = Budget(clock, api.max_requests_per_minute)
     gate = Gate(memory, budget, origins, clock, observer)
-    async with _open_transport(api, origins, clock=clock, observer=observer, version=version) as transport:
+    async with _open_transport(
+        api, origins, clock=clock, observer=observer, version=version, remember_secret=remember_secret
+    ) as transport:
         tokens = _token_source(auth, transport, gate, memory, clock, observer)
         client = VoiceClient(transport, tokens, gate, clock)
         sampler = Sampler(client, clock, agents_per_request=api.agents_per_request, concurrency=api.concurrency)
@@ -88,7 +101,13 @@ def _understood(flag: str, url: str) -> str:
 
 @asynccontextmanager
 async def _open_transport(
-    api: ApiSettings, origins: Origins, *, clock: Clock, observer: ApiObserver, version: str
+    api: ApiSettings,
+    origins: Origins,
+    *,
+    clock: Clock,
+    observer: ApiObserver,
+    version: str,
+    remember_secret: Callable[[Secret], None] = _forget,
 ) -> AsyncIterator[Transport]:
     # Against the simulator there is nothing to trust, and nothing is: reading the system's store takes 40 ms.
     context = trust(api.ca_file) if origins.encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -110,7 +129,7 @@ async def _open_transport(
         follow_redirects=False,
         trust_env=False,
     ) as http:
-        yield Transport(http, clock, observer, origins, api.timeout_s)
+        yield Transport(http, clock, observer, origins, api.timeout_s, remember_secret)
 
 
 def _proxy(proxy: Secret | None, context: ssl.SSLContext) -> httpx.Proxy | None:

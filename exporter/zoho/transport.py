@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 from urllib.parse import urlencode
 
@@ -11,7 +11,7 @@ import httpx
 
 from exporter.clock import Clock
 from exporter.secret import Secret
-from exporter.zoho.answers import Answer
+from exporter.zoho.answers import Answer, without_echo
 from exporter.zoho.endpoints import Endpoint, Origins
 from exporter.zoho.errors import ApiError, ConnectFailed, NotDecodable, RequestTimeout, TlsFailed, TooLarge
 from exporter.zoho.observer import ApiObserver
@@ -26,12 +26,20 @@ class Transport:
     """Sends requests to the two origins and nowhere else."""
 
     def __init__(
-        self, http: httpx.AsyncClient, clock: Clock, observer: ApiObserver, origins: Origins, timeout_s: float
+        self,
+        http: httpx.AsyncClient,
+        clock: Clock,
+        observer: ApiObserver,
+        origins: Origins,
+        timeout_s: float,
+        remember_secret: Callable[[Secret], None],
     ) -> None:
         self._http = http
         self._clock = clock
         self._observer = observer
         self._timeout_s = timeout_s
+        self._remember_secret = remember_secret
+        self._latest_token: Secret | None = None
         self.origins: Final = origins
 
     async def send(
@@ -46,9 +54,14 @@ class Transport:
     ) -> Answer:
         """The answer, whatever its status. `query` is encoded already and holds no secret: URLs are logged.
 
+        Where the answer echoes `token`, it says `<secret>`.
+
         Takes until `deadline` (monotonic) or twice the time-out, whichever comes first.
         Raises RequestTimeout, ConnectFailed, TlsFailed, TooLarge, NotDecodable (for a broken compression).
         """
+        if token is not None and token != self._latest_token:
+            self._remember_secret(token)
+            self._latest_token = token
         url = self.origins.of(endpoint) + (path or endpoint.path) + (f"?{query}" if query else "")
         headers = {} if token is None else {"Authorization": f"Zoho-oauthtoken {token.reveal()}"}
         content = None
@@ -74,7 +87,7 @@ class Transport:
             self._failed(error, began)
             raise
         self._observer.request_done(endpoint, answer.status, self._clock.monotonic() - began)
-        return answer
+        return answer if token is None else without_echo(answer, token)
 
     async def _exchange(self, endpoint: Endpoint, request: httpx.Request) -> Answer:
         response = await self._http.send(request, stream=True)

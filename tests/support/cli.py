@@ -31,7 +31,7 @@ class Done:
 @contextmanager
 def logging_as_it_was() -> Iterator[None]:
     """Undo what `logs.configure` does."""
-    root, hook = logging.getLogger(), sys.excepthook
+    root, hook, thread_hook = logging.getLogger(), sys.excepthook, threading.excepthook
     loggers = [root, logging.getLogger("exporter"), *map(logging.getLogger, logs.THEIRS)]
     levels = [logger.level for logger in loggers]
     try:
@@ -41,6 +41,7 @@ def logging_as_it_was() -> Iterator[None]:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
         sys.excepthook = hook
+        threading.excepthook = thread_hook
 
 
 def run(*arguments: str, env: Mapping[str, str] | None = None, stdin: str = "") -> Done:

@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final, NamedTuple, cast
 
-from exporter.history.writer import HistoryStatistics, HistoryWriter, RunInfo
+from exporter.history.writer import HistoryWriter, RunInfo
 from exporter.metrics.instruments import Instruments
 from exporter.model import Agent, AgentId, EndReason, Poll, PollFacts, Roster, TrackerState
 from exporter.poller import Poller
@@ -34,7 +34,7 @@ PENDING: Final = 25
 
 _GRAINS_US: Final = (0, 0, 1, 7, 300, 999, 4_000, 20_000)
 """How long it may be between two looks at a clock."""
-_LONG_GRAIN_US: Final = 700_000
+LONGEST_LOOK_MS: Final = 700
 
 
 class Segment(NamedTuple):
@@ -79,7 +79,7 @@ class World:
 
     def look(self) -> float:
         """Somebody looks at a clock, and that takes time; the monotonic time in seconds."""
-        grain = _LONG_GRAIN_US if self._chance.random() < 0.004 else self._chance.choice(_GRAINS_US)
+        grain = LONGEST_LOOK_MS * 1_000 if self._chance.random() < 0.004 else self._chance.choice(_GRAINS_US)
         self.pass_us(grain)
         if not self._looking:
             self._looking = True
@@ -214,25 +214,14 @@ class _Writer:
     def __init__(self, writer: HistoryWriter, log: Log) -> None:
         self._writer = writer
         self._log = log
-        self.resumed = writer.resumed
-        self.resumed_end = writer.resumed_end
 
     def append(self, facts: PollFacts) -> int:
         written = self._writer.append(facts)
         self._log.written.append(self._log.asked[facts.poll.sent, facts.poll.received])
         return written
 
-    def statistics(self) -> HistoryStatistics:
-        return self._writer.statistics()
-
-    def incident(self, at: int, kind: str, detail: str) -> None:
-        self._writer.incident(at, kind, detail)
-
-    def close(self, at: int, reason: EndReason) -> None:
-        self._writer.close(at, reason)
-
-    def abandon(self) -> None:
-        self._writer.abandon()
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._writer, name)
 
 
 class _Recorder:
