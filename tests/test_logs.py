@@ -105,7 +105,7 @@ def test_libraries_are_held_at_warning_even_when_we_debug() -> None:
     stream = StringIO()
     configure(LogSettings(level="debug"), stream=stream)
     logging.getLogger("exporter.x").debug("ours")
-    for name in ("httpx", "httpcore.http11", "uvicorn.access", "some.library"):
+    for name in ("httpx", "httpcore.http11", "uvicorn.access", "some.dependency"):
         logging.getLogger(name).info("GET https://voice.example.com/?agentIds=1")
     logging.getLogger("httpx").warning("theirs")
     lines = stream.getvalue().splitlines()
