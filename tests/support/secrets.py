@@ -16,7 +16,7 @@ PIECE: Final = 16
 """So many characters of a secret are a leak too: what was cut off somewhere may begin or end with a part of it."""
 
 _OPEN_METRICS: Final = {"Accept": "application/openmetrics-text;version=1.0.0"}
-_PAGES: Final = (
+_PAGES: Final[tuple[tuple[str, dict[str, str]], ...]] = (
     ("/", {}),
     ("/metrics", {}),
     ("/metrics", _OPEN_METRICS),
