@@ -14,7 +14,7 @@ from exporter.zoho.errors import ApiError, RateLimited
 log: Final = logging.getLogger(__name__)
 
 CLOCK_STEP_TOLERANCE_MS: Final = 2_000
-"""The wall clock may drift so far from the monotonic one between two polls before it counts as a step (3.5)."""
+"""The wall clock may drift so far from the monotonic one between two polls before it counts as a step."""
 
 
 class Sampler(Protocol):

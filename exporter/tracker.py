@@ -20,7 +20,7 @@ NOTHING_TRACKED: Final = TrackerState(agents={}, stretch=None)
 """The state before the very first poll."""
 
 GAP_LIMIT_INTERVALS: Final = 2.5
-"""A stretch survives one missed poll, and a slow one after it, but not two (history-semantics, 3.3)."""
+"""A stretch survives one missed poll, and a slow one after it, but not two."""
 
 
 class LatePoll(Exception):

@@ -78,7 +78,7 @@ WRONG: dict[str, tuple[str, str]] = {
         ": '1000 A' stands where one word is expected, without blanks and odd characters",
     ),
     "auth.client-secret-file": ("{tmp}/none", f": {NO_FILE}"),
-    "auth.refresh-token-file": ("{tmp}/none", f": {NO_FILE}"),
+    "auth.refresh-token-file": ("{tmp}/none", f": {NO_FILE}; make it with 'zohovoice-exporter auth exchange'"),
     "auth.access-token-file": ("{tmp}/none", f": {NO_FILE}"),
     "auth.token-cache": ("~nobody-here/x", ": '~nobody-here/x' begins with a home directory that does not exist"),
     "agents.ids": ("1,x", f": 'x' {IDS}"),

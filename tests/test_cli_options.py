@@ -293,7 +293,9 @@ class TestSecrets:
             path.chmod(0o600)
         with pytest.raises(UsageError) as caught:
             settings_of({name: str(path)})
-        assert str(caught.value) == message.format(name=name, path=path)
+        advice = "; make it with 'zohovoice-exporter auth exchange'"
+        missing = content is None and name == "auth.refresh-token-file"
+        assert str(caught.value) == message.format(name=name, path=path) + (advice if missing else "")
 
     def test_a_flag_goes_before_the_variable_that_holds_the_secret(self, files: dict[str, str]) -> None:
         env = {"ZOHOVOICE_AUTH_CLIENT_SECRET": "other"}

@@ -58,8 +58,9 @@ auth = LazyGroup(
 def exchange(values: Values, code: tuple[str, ...], code_file: Path | None, yes: bool) -> None:
     """Turn the grant code of a self client into a refresh token, and write it to --auth.refresh-token-file (mode 0600).
 
-    Make the code in Zoho's API console: Self Client, Generate Code, scope ZohoVoice.agents.READ. It works once and
-    for some minutes only. It is never given on the command line, where other users of the machine could read it.
+    Make the code in Zoho's API console: Self Client, Generate Code, scope ZohoVoice.agents.READ,ZohoVoice.sdk.READ.
+    It works once and for some minutes only. It is never given on the command line, where other users of the machine
+    could read it.
     """
     if code:  # refused without repeating it
         raise UsageError(

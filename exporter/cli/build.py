@@ -33,6 +33,7 @@ log: Final = logging.getLogger(__name__)
 
 CACHE_FILE_NAME: Final = "zohovoice-token.json"
 
+_REFRESH_TOKEN: Final = "auth.refresh-token-file"
 _LIKE_A_SECRET: Final = re.compile(r"(?:1000\.)?[0-9a-f.]{32,}", re.IGNORECASE)
 """Zoho's tokens and client secrets; given in place of a file's name by mistake."""
 
@@ -119,7 +120,7 @@ def auth_settings(values: Values, *, refresh_token: bool = True) -> AuthSettings
     return AuthSettings(
         client_id=values.optional("auth.client-id", parse.word) or "",
         client_secret=_secret(values, "auth.client-secret-file")[0],
-        refresh_token=_secret(values, "auth.refresh-token-file")[0] if refresh_token else None,
+        refresh_token=_secret(values, _REFRESH_TOKEN)[0] if refresh_token else None,
         access_token=None if access_file else access_token,  # the file is read anew, so its content is not kept
         access_token_file=access_file,
         token_cache=cache or values.one("db", parse.path).parent / CACHE_FILE_NAME,
@@ -139,6 +140,11 @@ def _secret(values: Values, name: str) -> tuple[Secret | None, Path | None]:
             raise UsageError(
                 f"{given.where} must name a file, but holds what looks like the secret itself: write it to a file, or "
                 f"set {variable}"
+            )
+        if name == _REFRESH_TOKEN and not path.exists():
+            raise UsageError(
+                f"{given.where}: cannot read the file {path}: No such file or directory; make it with "
+                "'zohovoice-exporter auth exchange'"
             )
         return read_secret_file(given.where, path), path
     return (Secret(_checked(direct, variable)), None) if direct is not None else (None, None)

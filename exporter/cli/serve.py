@@ -14,7 +14,7 @@ def serve(values: Values) -> int:
     """Poll Zoho Voice, record every transition and serve the metrics until stopped.
 
     With no agents named, everyone on Zoho's roster is tracked. SIGTERM and Ctrl-C end it within five seconds and
-    lose nothing.
+    lose nothing that the database can take.
     """
     settings = prepare(values)
     from exporter.app import run

@@ -45,7 +45,7 @@ class Values:
                 self.start(family.name)
 
     def start(self, name: str, *labels: str) -> None:
-        """Make a counter or histogram exist at 0, so that `rate()` does not miss its first step (2.3)."""
+        """Make a counter or histogram exist at 0, so that `rate()` does not miss its first step."""
         family = self._families[name]
         empty: Value = Distribution((0,) * (len(family.buckets) + 1), 0.0) if family.type is Type.HISTOGRAM else 0
         self._values[name].setdefault(labels, empty)

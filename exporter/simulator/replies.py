@@ -73,7 +73,7 @@ def access_denied(*, http: int = 200, chinese: bool = False) -> Reply:
 
 
 def throttled(shape: str, retry_after_s: int) -> Reply:
-    """A throttle in one of the shapes that Zoho services have (section 5); 0 seconds: no time is stated."""
+    """A throttle in one of the shapes that Zoho services have; 0 seconds: no time is stated."""
     if shape == "throttle-429":
         headers = (("Retry-After", str(retry_after_s)),) if retry_after_s else ()
         payload = {"code": "TOO_MANY_REQUESTS", "status": "error", "message": "Too many requests.", "details": {}}

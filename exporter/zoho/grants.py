@@ -1,7 +1,7 @@
 """What the token endpoint answers. Pure.
 
 Bad credentials come with HTTP 200 and `error`; the limit with 200 or 400 and `status: failure`, whose texts may be in
-any language. No `access_token` in the body means that it failed, whatever else the body says (section 4).
+any language. No `access_token` in the body means that it failed, whatever else the body says.
 """
 
 from dataclasses import dataclass
