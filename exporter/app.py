@@ -7,6 +7,7 @@ import functools
 import logging
 import os
 import platform
+import re
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -24,6 +25,7 @@ from exporter.model import EndReason, Roster, TrackerState
 from exporter.poller import Poller
 from exporter.recorder import Recorder, RecorderObserver
 from exporter.roster import RosterChoice, RosterKeeper
+from exporter.secret import MASK
 from exporter.settings import Settings
 from exporter.web.app import WebState, create_app
 from exporter.web.heartbeat import Heartbeat
@@ -39,6 +41,10 @@ log: Final = logging.getLogger(__name__)
 _LAST_WRITES_S: Final = 1.5
 """How long a stopping program tries to write what is queued, and then to close the history; SIGTERM must end it within
 five seconds."""
+
+
+_CLIENT_ID: Final = re.compile(r"1000\.[0-9A-Z]+")
+"""Zoho's client ids. What else stands in their place may be a secret that was put there by mistake."""
 
 
 def run(settings: Settings) -> int:
@@ -242,6 +248,8 @@ def effective(settings: Settings) -> dict[str, object]:
             value = getattr(values, field.name)
             if (room.name, field.name) == ("history", "mode"):
                 value = f"{value:04o}"
+            elif field.name == "client_id" and not _CLIENT_ID.fullmatch(value):
+                value = value and MASK
             if value not in (None, (), ""):
                 fields[f"{room.name}.{field.name}"] = ",".join(value) if isinstance(value, tuple) else str(value)
     return fields

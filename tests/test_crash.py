@@ -133,12 +133,13 @@ def check_what_is_left(before: Database, after: Database, shown: Shown, killed_a
     # What the processes before this one have left was found to be a crash, at their last good poll.
     old = len(before.stretches)
     assert [s[:-1] for s in after.stretches[: max(0, old - 1)]] == [s[:-1] for s in before.stretches[:-1]]
-    if len(after.runs) > len(before.runs) and before.stretches and before.stretches[-1].end_reason is None:
-        assert after.stretches[old - 1] == before.stretches[-1]._replace(end_reason="crash")
-    lasts = {stretch.last for stretch in after.stretches}
-    for run in after.runs[:-1]:
-        assert run.end_reason == "crash"
-        assert run.ended in lasts | {run.started}
+    if len(after.runs) > len(before.runs) > 0:
+        found = before.runs[-1].started
+        if before.stretches and before.stretches[-1].end_reason is None:
+            found = before.stretches[-1].last
+            assert after.stretches[old - 1] == before.stretches[-1]._replace(end_reason="crash")
+        assert after.runs[len(before.runs) - 1] == before.runs[-1]._replace(ended=found, end_reason="crash")
+    assert {run.end_reason for run in after.runs[:-1]} <= {"crash"}
 
 
 async def scraped_until(program: Child, seconds: float, chance: random.Random) -> Shown:

@@ -2,16 +2,18 @@
 
 import asyncio
 import itertools
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from hypothesis import event, given, settings
+from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from exporter.history.reader import HistoryReader
@@ -20,11 +22,14 @@ from exporter.history.window import Window
 from exporter.model import KNOWN_STATUSES
 from exporter.report.model import Report
 from exporter.settings import AgentsSettings
-from exporter.simulator.faults import Switchboard, parse_fault
+from exporter.simulator.faults import Fault, FaultKind, Switchboard, parse_fault
 from exporter.simulator.server import RunningSimulator, run_simulator
 from exporter.simulator.settings import Presence
 from exporter.simulator.simulation import Simulation, SimulationSettings
+from tests.support.children import child, serve_arguments
+from tests.support.cli import environment
 from tests.support.recorded import check_laws, read_database
+from tests.support.running import simulated
 from tests.support.simulated import NOON
 from tests.support.world import GAP_LIMIT_MS, INTERVAL_S, LONGEST_LOOK_MS, Asked, Exporter, Log, World, ZohoClock
 
@@ -45,6 +50,9 @@ FAULTS: Final = (
     "statuses:server-error,factor=0.5",
     "statuses:server-error,times=2",
     "statuses:client-error",
+    "statuses:client-error,factor=0.34",
+    "statuses:wrong-types,factor=0.5",
+    "statuses:throttle-429,retry_after=15,factor=0.34",
     "statuses:error-envelope",
     "statuses:slow,seconds=0.4",
     "statuses:slow,seconds=4",
@@ -113,7 +121,8 @@ def _steps() -> st.SearchStrategy[Step]:
     looks = st.none() | st.integers(1, 120)
     down = st.sampled_from([1, 2_000, 9_000, 40_000, 700_000])
     named = st.none() | st.none() | st.sampled_from([(0, 1), (1, 2, 3), (4,)])
-    pauses = [500, 5_000, 15_000, 24_000, 26_000, 60_000, 700_000]
+    pauses = [500, 5_000, 14_500, 15_500, 60_000, 700_000]  # a poll 9.9 s later is within the gap limit, or not
+    clocks = [-400_000, -30_000, -6_000, -3_000, 3_000, 12_000, 90_000]
     polls = st.builds(Step, st.just("poll"), st.integers(2, 8))
     return st.one_of(
         *[polls] * 5,
@@ -126,7 +135,8 @@ def _steps() -> st.SearchStrategy[Step]:
         st.builds(Step, st.just("roster")),
         st.builds(Step, st.just("restart"), down, named=named),
         st.builds(Step, st.just("crash"), down, looks=looks, named=named),
-        st.builds(Step, st.just("set clock"), st.sampled_from([-400_000, -30_000, -3_000, 3_000, 90_000]), looks=looks),
+        st.builds(Step, st.just("set clock"), st.sampled_from(clocks), looks=looks),
+        st.builds(Step, st.just("set clock"), st.sampled_from(clocks)),
         st.builds(Step, st.sampled_from(["lock", "unlock"])),
     )
 
@@ -137,7 +147,7 @@ def _programs() -> st.SearchStrategy[Program]:
     return st.builds(
         Program,
         seed=st.integers(0, 2**32),
-        restlessness=st.sampled_from([0.0, 0.02, 0.2]),
+        restlessness=st.sampled_from([0.0, 0.02, 0.2, 1.0]),
         presences=st.tuples(
             st.builds(Presence, st.just(2), joins=instants), st.builds(Presence, st.just(3), leaves=instants)
         ),
@@ -163,11 +173,12 @@ class Story:
 
     async def play(self) -> None:
         """Everything in order; at the end the program is stopped in good order."""
-        chance = Random(self.program.seed)
+        chance, words = Random(self.program.seed), itertools.count()
 
         def live() -> None:
             if chance.random() < self.program.restlessness:
-                self.simulation.set_status(chance.choice(self.simulation.agents).agent_id, chance.choice(WORDS))
+                # Each time a word of its own: who has read it has read it after that and before the next.
+                self.simulation.set_status(chance.choice(self.simulation.agents).agent_id, f"Status {next(words)}")
 
         self.world.on_look = live
         exporter = await self._started(None)
@@ -184,7 +195,7 @@ class Story:
         if step.what == "poll":
             await self._poll(exporter, step.number)
         elif step.what == "pause":
-            world.pass_us(step.number * 1_000)
+            world.let_pass(step.number)
         elif step.what == "fault":
             placed = parse_fault(step.text)
             self.simulator.switchboard.set(placed.where, placed.fault, placed.times)
@@ -208,11 +219,16 @@ class Story:
     async def _poll(self, exporter: Exporter, number: int) -> None:
         for _ in range(number):
             self._time_for_a_poll()
+            before = len(self.log.asked)
             await exporter.poll()
             await exporter.catch_up()
+            if len(self.log.asked) > before and not exporter.is_waiting:
+                latest, written = list(self.log.asked.values())[-1], self.log.written
+                late = any(latest.poll.received <= asked.poll.received for asked in written)
+                assert late or written[-1] is latest, "nothing was in the way, but the poll was not written"
 
     def _time_for_a_poll(self) -> None:
-        self.world.pass_us(round(INTERVAL_S * 1e6) - 100_000)
+        self.world.let_pass(round(INTERVAL_S * 1_000) - 100)
 
     async def _meanwhile(self, step: Step, exporter: Exporter) -> None:
         """What may happen in the middle of a poll."""
@@ -224,7 +240,9 @@ class Story:
                 self.world.step(step.number)
 
         if step.looks is None:
+            await self._poll(exporter, 1)
             act()
+            await self._poll(exporter, 2)
             return
         self.world.after_looks(step.looks, act)
         await self._poll(exporter, 1)
@@ -237,7 +255,7 @@ class Story:
                 self._time_for_a_poll()
                 await exporter.poll(cut_after=step.looks)
             await exporter.crash()
-        self.world.pass_us(step.number * 1_000)
+        self.world.let_pass(step.number)
         return await self._started(step.named)
 
     async def _started(self, named: tuple[int, ...] | None) -> Exporter:
@@ -320,15 +338,16 @@ def _check_change(story: Story, agent_id: str, before: Asked, after: Asked, not_
     if (before.faults | after.faults) & INVENTING or "error" in words:
         return
     changes = story.simulation.changes(agent_id, before.true_sent + 1, after.true_received + 1)
-    assert words[1] in {change.to_word for change in changes}, (agent_id, before, after)
+    into = [change.at + ahead for change in changes if change.to_word == words[1]]
+    assert into, f"{agent_id} never became '{words[1]}' between {before} and {after}"
     if len(changes) == 1:
         assert (changes[0].from_word, changes[0].to_word) == words
     if not stepped:
-        assert any(not_before < change.at + ahead <= after.poll.received for change in changes)
+        assert not_before < into[-1] <= after.poll.received
     elif story.told(before, after):
         # By the clock as it is now; how far it was set is known as well as two clocks can be looked at at once.
         event("a transition over a step of the clock")
-        assert any(not_before - 2 * LONGEST_LOOK_MS < change.at + ahead <= after.poll.received for change in changes)
+        assert not_before - 2 * LONGEST_LOOK_MS < into[-1] <= after.poll.received
 
 
 def _pairs(written: Sequence[Asked]) -> Iterator[tuple[Asked | None, Asked]]:
@@ -428,6 +447,18 @@ def report_of(directory: Path, name: str, window: Window) -> Report:
         return REPORTS[name](reader.facts(window), window, zone=UTC, now=window.until)
 
 
+def _told(*steps: tuple[str, int] | tuple[str, int, str], restlessness: float = 0.2) -> Program:
+    """A story that is told by hand."""
+    return Program(1, restlessness, (), tuple(Step(*step) for step in steps), (0.2, 0.7))
+
+
+@example(program=_told(("poll", 2), ("pause", 14_500), ("poll", 2), ("pause", 15_500), ("poll", 2)))
+@example(program=_told(*[("set clock", by) for by in (3_000, -3_000, -6_000, 12_000, -30_000)], ("poll", 8)))
+@example(program=_told(*[("set clock", by) for by in (-3_000, -3_000)], ("poll", 4), restlessness=1.0))
+@example(program=_told(("poll", 2), ("lock", 0), ("poll", 8), ("unlock", 0), ("pause", 60_000), ("poll", 4)))
+@example(program=_told(("poll", 2), ("restart", 1), ("poll", 2), ("crash", 9_000), ("poll", 2), ("restart", 40_000)))
+@example(program=_told(("poll", 2), ("fault", 3, "statuses:wrong-types,factor=0.5"), ("poll", 2)))
+@example(program=_told(("poll", 2), ("fault", 3, "statuses:missing-rows,count=1"), ("poll", 2)))
 @settings(max_examples=settings.default.max_examples * 4 // 10)
 @given(program=_programs())
 def test_whatever_happens_the_history_claims_nothing_that_was_not_so(program: Program) -> None:
@@ -448,6 +479,84 @@ def test_whatever_happens_the_history_claims_nothing_that_was_not_so(program: Pr
         since, until = sorted(first + round(cut * (last - first)) for cut in program.cuts)
         part = Window(since, until)
         check_timeline(story, report_of(directory, "timeline", part), part)
-        import sys
 
-        print("STAT", len(log.asked), len(log.written), log.failed, story.runs, file=sys.__stdout__)
+
+async def take_turns(simulation: Simulation) -> None:
+    """Each agent changes its status every 0.9 seconds: too rarely for a change to hide inside a gap limit of 0.25."""
+    for turn in itertools.count():
+        for agent in simulation.agents:
+            simulation.set_status(agent.agent_id, WORDS[(turn + agent.position) % len(WORDS)])
+            await asyncio.sleep(0.9 / len(simulation.agents))
+
+
+async def told_by_the_command(directory: Path) -> dict[str, Any]:
+    """What `history timeline` writes for the last minutes."""
+    async with child(
+        "history", "timeline", f"--db={directory}/zohovoice.db", "--since=10m", "--tz=UTC", "--format=json"
+    ) as command:
+        assert await command.ends() == 0
+    report: dict[str, Any] = json.loads(command.out)
+    for row in report["rows"]:
+        for key in ("start", "end", "start_not_before", "end_not_before"):
+            row[key] = round(datetime.fromisoformat(row[key]).timestamp() * 1_000)
+    return report
+
+
+def test_what_the_command_tells_of_a_real_run_was_so_at_every_instant_of_it(tmp_path: Path) -> None:
+    """In real time, with a real process that is killed once; a fault in the middle; a report while it runs, and after.
+
+    Changes are rarer than the gap limit, so none can hide: every instant that a row is sure of must be true.
+    """
+
+    async def run() -> tuple[Simulation, dict[str, Any], dict[str, Any]]:
+        options = SimulationSettings(agents=AGENTS, calls_per_agent_hour=0)
+        async with simulated(options) as simulator:
+            changing = asyncio.create_task(take_turns(simulator.simulation))
+            arguments, env = serve_arguments(tmp_path, interval="100ms"), environment(simulator)
+            async with child(*arguments, env=env) as program:
+                await program.until_logged("first good poll")
+                await asyncio.sleep(1.5)
+                await program.kill()
+            async with child(*arguments, env=env) as program:
+                await program.until_logged("first good poll")
+                await asyncio.sleep(1.0)
+                simulator.switchboard.set("statuses", Fault(FaultKind.SERVER_ERROR))
+                await asyncio.sleep(0.5)
+                simulator.switchboard.clear()
+                await asyncio.sleep(1.2)
+                live = await told_by_the_command(tmp_path)
+                assert (await program.stop())[0] == 0
+            changing.cancel()
+            await asyncio.gather(changing, return_exceptions=True)
+            return simulator.simulation, live, await told_by_the_command(tmp_path)
+
+    simulation, live, ended = asyncio.run(run())
+    for report in (live, ended):
+        assert {row["agent_id"] for row in report["rows"]} == {agent.agent_id for agent in simulation.agents}
+        for agent in simulation.agents:
+            check_told(simulation, tmp_path, [row for row in report["rows"] if row["agent_id"] == agent.agent_id])
+        meta = report["meta"]
+        assert meta["tracked_seconds"] == round(meta["covered_seconds"] + meta["unknown_seconds"], 3)
+        assert sum(row["end"] - row["start"] for row in report["rows"]) == round(meta["tracked_seconds"] * 1_000)
+        assert meta["covered_seconds"] > AGENTS * 2
+    assert not any(row["provisional"] for row in ended["rows"])
+
+
+def check_told(simulation: Simulation, directory: Path, rows: list[dict[str, Any]]) -> None:
+    stretches = {stretch.started: stretch for stretch in read_database(directory / "zohovoice.db").stretches}
+    assert len({row["status"] for row in rows} - {"unknown"}) > 1
+    for earlier, later in itertools.pairwise(rows):
+        assert earlier["start"] < earlier["end"] == later["start"]
+        assert (earlier["status"], earlier["quality"]) != (later["status"], later["quality"])
+    for row in rows:
+        assert row["duration_seconds"] == round((row["end"] - row["start"]) / 1_000, 3)
+        if row["quality"] == "unknown":
+            continue
+        agent_id, start, sure_until = row["agent_id"], row["start"], row["end_not_before"]
+        seen_from = stretches[start].first_sent if start in stretches else row["start_not_before"]
+        began = simulation.changes(agent_id, seen_from, start + 1)
+        words = {simulation.status_at(agent_id, seen_from - 1), *(change.to_word for change in began)}
+        assert row["status"] in words, f"never so at its beginning: {row}, {began}"
+        if start < sure_until and not row["provisional"]:
+            assert simulation.status_at(agent_id, start) == row["status"], row
+            assert not simulation.changes(agent_id, start + 1, sure_until), row

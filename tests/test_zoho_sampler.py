@@ -308,3 +308,43 @@ def test_every_request_and_retry_is_noted(tmp_path: Path) -> None:
     with_session(Failing(Fault.RESET, 1), ready(tmp_path), ask, clock=clock, observer=observer, api=SMALL)
     assert observer.done == [("statuses", 200)] * 4
     assert observer.failed == [("statuses", "connect")]
+
+
+class FineClock:
+    """Each look takes so many microseconds; the wall shows whole milliseconds."""
+
+    def __init__(self, start_us: int, look_us: int) -> None:
+        self.us = start_us
+        self._look_us = look_us
+
+    def now_ms(self) -> int:
+        self.us += self._look_us
+        return self.us // 1_000
+
+    def monotonic(self) -> float:
+        self.us += self._look_us
+        return (self.us - NOW * 1_000) / 1e6
+
+    async def sleep(self, seconds: float) -> None:
+        self.us += round(seconds * 1e6)
+
+
+@pytest.mark.parametrize("look_us", [1, 40, 130, 700])
+def test_a_poll_is_not_sent_after_it_was_answered_nor_received_before(tmp_path: Path, look_us: int) -> None:
+    """Not by the fraction of a millisecond either: what changed just before the answer must lie in the poll."""
+
+    async def ask(session: Session, server: ScriptedServer) -> None:
+        for fraction in range(0, 1_000, 90):
+            clock.us = (NOW + 1_000 * fraction) * 1_000 + fraction
+            answered.clear()
+            poll = await session.sampler.sample(IDS[:1], clock.monotonic() + 30)
+            (at,) = answered
+            assert poll.sent <= at <= poll.received <= clock.us // 1_000 + 1
+
+    def handle(request: Request) -> Reply:
+        answered.append(clock.us // 1_000)
+        return Reply(rows(*((agent_id, "Busy") for agent_id in request.ids)))
+
+    answered: list[int] = []
+    clock = FineClock(NOW * 1_000, look_us)
+    with_session(handle, ready(tmp_path), ask, clock=clock, api=ApiSettings(max_requests_per_minute=1_000))

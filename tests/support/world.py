@@ -32,7 +32,7 @@ GAP_LIMIT_MS: Final = 25_000
 PENDING: Final = 25
 """Facts that the recorder keeps while it cannot write."""
 
-_GRAINS_US: Final = (0, 0, 1, 7, 300, 999, 4_000, 20_000)
+_GRAINS_US: Final = (0, 0, 1, 7, 300, 999, 1_400, 20_000)
 """How long it may be between two looks at a clock."""
 LONGEST_LOOK_MS: Final = 700
 
@@ -76,6 +76,12 @@ class World:
         for sleeper in [sleeper for sleeper in self._sleepers if sleeper[0] <= self.us]:
             self._sleepers.remove(sleeper)
             sleeper[1].set()
+
+    def let_pass(self, milliseconds: int) -> None:
+        """Let time pass; in it others go on with what they do."""
+        for _ in range(8):
+            self.pass_us(milliseconds * 125)
+            self.look()
 
     def look(self) -> float:
         """Somebody looks at a clock, and that takes time; the monotonic time in seconds."""
@@ -281,7 +287,7 @@ class Exporter:
         )
         self._poller = Poller(
             self,
-            _Recorder(self._recorder, lambda: self._lock is not None or self._world.sleepers > 0),
+            _Recorder(self._recorder, lambda: self.is_waiting),
             instruments,
             self._clock,
             state=self._recorder.resumed,
@@ -355,12 +361,17 @@ class Exporter:
             self._lock.close()
             self._lock = None
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether facts may wait: the database is locked, or the recorder has not tried again since it was."""
+        return self._lock is not None or self._world.sleepers > 0
+
     async def catch_up(self) -> None:
         """Let the recorder write what it can write now."""
-        for _ in range(3):
-            await asyncio.sleep(0)
-        if self._lock is None and not self._world.sleepers:
-            await self._recorder.settled(10.0)
+        await asyncio.sleep(0)
+        async with asyncio.timeout(10.0):
+            while not self.is_waiting and not self._recorder._idle.is_set():
+                await asyncio.sleep(0.001)
 
     async def end(self) -> None:
         """Stop in good order; what cannot be written is given up."""
