@@ -307,7 +307,7 @@ class TestValues:
         return Settings(
             api=ApiSettings(proxy=Secret(f"http://u:{PROXY_PASSWORD}@proxy.example.test:3128")),
             auth=AuthSettings(
-                client_id="a-client",
+                client_id="1000.ACLIENT",
                 client_secret=Secret(ODD_SECRETS["auth.client-secret-file"]),
                 refresh_token=Secret(ODD_SECRETS["auth.refresh-token-file"]),
                 access_token=Secret(ODD_SECRETS["auth.access-token-file"]),
