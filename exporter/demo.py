@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 from exporter import __version__, app
@@ -49,23 +50,39 @@ _TURNED_OFF: Final = ((27 * 60, 25), (5 * 60, 3))
 
 def run(settings: DemoSettings) -> int:
     """Fill the database unless it is filled, then serve until SIGTERM or SIGINT; returns the exit code."""
-    # Until the loop takes it over. The way out closes what is being filled; the next demo begins it anew.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    told_to_stop = _sigterm_ends()
     for listener in bind([parse_listen_address(address) for address in settings.listen_addresses]):
         listener.close()  # whether the port can be had is better known before the database is filled
     stage = _Stage.prepare(settings)
     if not stage.filled:
-        _fill(settings, stage)
+        _fill(settings, stage, told_to_stop)
 
     async def main() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, stop.set)
-        await serve(settings, stage, stop)
+        if not told_to_stop():
+            await serve(settings, stage, stop)
 
     asyncio.run(main())
     return 0
+
+
+def _sigterm_ends() -> Callable[[], bool]:
+    """Let SIGTERM end the program with exit code 0 until a loop takes it over; whether it came is told by the result.
+
+    An exception of a signal handler can get lost: where Python runs a finaliser it is printed and forgotten. So whoever
+    works for long looks at the result, too. The way out closes what is being filled; the next demo begins it anew.
+    """
+    came: list[int] = []
+
+    def end(number: int, _: FrameType | None) -> None:
+        came.append(number)
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    return lambda: bool(came)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +183,7 @@ def _nobody_else(directory: Path) -> Iterator[None]:
         lock.release()
 
 
-def _fill(settings: DemoSettings, stage: _Stage) -> None:
+def _fill(settings: DemoSettings, stage: _Stage, told_to_stop: Callable[[], bool]) -> None:
     clock = SystemClock()
     now = clock.now_ms()
     past = Past(
@@ -178,7 +195,13 @@ def _fill(settings: DemoSettings, stage: _Stage) -> None:
     run_info = RunInfo(version=__version__, host="demo", boot_id="", pid=os.getpid(), started=past.since)
     writer = HistoryWriter.open(stage.db, run_info)
     try:
-        with _progress_bar(settings.days, past.ticks) as progress:
+        with _progress_bar(settings.days, past.ticks) as show:
+
+            def progress(done: int) -> None:
+                if told_to_stop():
+                    sys.exit(0)
+                show(done)
+
             simulation = Simulation(stage.simulation, clock)
             state = record_past(simulation, writer, past, seed=settings.seed, progress=progress)
             # While the past was recorded it became longer.
