@@ -53,7 +53,7 @@ class World:
         self.on_look: Callable[[], None] = lambda: None
         """Called at each look: what happens meanwhile."""
         self._chance = chance
-        self._countdowns: list[tuple[int, Callable[[], None]]] = []
+        self._countdowns: list[tuple[int, Callable[[], object]]] = []
         self._looking = False
         self._sleepers: list[tuple[int, asyncio.Event]] = []
 
@@ -96,7 +96,7 @@ class World:
                 self._looking = False
         return (self.us - self._start_us) / 1e6
 
-    def after_looks(self, number: int, action: Callable[[], None]) -> None:
+    def after_looks(self, number: int, action: Callable[[], object]) -> None:
         """Do something at the so-manieth look from now: in the middle of whatever will be going on."""
         self._countdowns.append((number, action))
 
@@ -200,7 +200,6 @@ class Log:
     """By sent and received; the wall clock may be set, but hardly so that two polls have both alike."""
     written: list[Asked] = field(default_factory=list)
     """Those whose facts the writer has taken, in that order."""
-    refused: int = 0
     failed: int = 0
 
 
