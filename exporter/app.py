@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import dataclasses
-import functools
 import logging
 import os
 import platform
@@ -19,6 +18,7 @@ from exporter import __version__, logs
 from exporter.agents_file import load_agents_file
 from exporter.clock import Clock, SystemClock, first_of
 from exporter.daemon import DaemonThread
+from exporter.history.connection import IMPOSSIBLE, impossible
 from exporter.history.writer import HistoryWriter, RunInfo
 from exporter.metrics.instruments import Instruments
 from exporter.model import EndReason, Roster, TrackerState
@@ -26,7 +26,7 @@ from exporter.poller import Poller
 from exporter.recorder import Recorder, RecorderObserver
 from exporter.roster import RosterChoice, RosterKeeper
 from exporter.secret import MASK
-from exporter.settings import Settings
+from exporter.settings import HistorySettings, Settings
 from exporter.web.app import WebState, create_app
 from exporter.web.heartbeat import Heartbeat
 from exporter.web.listen import bind, parse_listen_address, urls
@@ -181,6 +181,14 @@ class _Program:
         await self._instruments.publish_in_steps(self._clock.now_ms())
 
 
+def open_history(settings: HistorySettings, run: RunInfo) -> HistoryWriter:
+    """Open the history to write it. Raises DatabaseError, also for damage that SQLite does not notice."""
+    try:
+        return HistoryWriter.open(settings.db, run, mode=settings.mode)
+    except IMPOSSIBLE as error:
+        raise impossible(error, settings.db) from error
+
+
 @asynccontextmanager
 async def _recorder(
     settings: Settings, clock: Clock, observer: RecorderObserver, stop: asyncio.Event
@@ -198,8 +206,7 @@ async def _recorder(
             pid=os.getpid(),
             started=clock.now_ms(),
         )
-        open_writer = functools.partial(HistoryWriter.open, settings.history.db, run, mode=settings.history.mode)
-        opening = asyncio.get_running_loop().run_in_executor(thread, open_writer)
+        opening = asyncio.get_running_loop().run_in_executor(thread, open_history, settings.history, run)
         await first_of(asyncio.wait([opening]), stop.wait())
         if not opening.done():
             opening.cancel()

@@ -134,6 +134,8 @@ class EndReason(Enum):
     RECONFIGURED = "reconfigured"
     NOT_WRITTEN = "not written"
     """Polls were complete, but the database could not be written for longer than memory holds them."""
+    NOT_IN_FILE = "not in the file"
+    """The imported file tells nothing of the time that follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +190,9 @@ class PollFacts:
     joined: tuple[AgentId, ...]
     """Tracked from `poll.received`."""
     left: tuple[AgentId, ...]
-    """No longer asked for: tracked until the poll before was received."""
-    left_at: int | None
+    """No longer asked for: tracked until the last poll before was received."""
+    left_before: Stretch | None
+    """The stretch that ends with that last poll, if anybody left; else None."""
     described: tuple[Agent, ...]
     """Agents whose name or team is new or has changed."""
 
@@ -210,7 +213,8 @@ class Quality(Enum):
 class Interval:
     """A stay of an agent in one status, or a time of not knowing: [start, end).
 
-    `start_not_before` ≤ true start ≤ `start`, and `end_not_before` ≤ true end ≤ `end`, under the edge policy `seen`.
+    `start_not_before` ≤ true start ≤ `start_not_after`, and the same for the end; the edge policy decides where in
+    these bounds `start` and `end` are put.
     """
 
     agent_id: AgentId
@@ -219,4 +223,6 @@ class Interval:
     status: Status
     quality: Quality
     start_not_before: int
+    start_not_after: int
     end_not_before: int
+    end_not_after: int

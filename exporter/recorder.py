@@ -5,17 +5,18 @@ import contextlib
 import functools
 import logging
 import sqlite3
-from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, ParamSpec, Protocol, TypeVar
 
 from exporter.clock import Clock, first_of, utc_text
-from exporter.errors import DatabaseError
+from exporter.history.connection import UNUSABLE
 from exporter.history.writer import HistoryStatistics, HistoryWriter
+from exporter.incidents import Incidents
 from exporter.model import Agent, AgentId, EndReason, PollFacts, TrackerState
 from exporter.tracker import LatePoll, Pace, advance
+from exporter.waiting import Waiting
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -23,7 +24,11 @@ R = TypeVar("R")
 log: Final = logging.getLogger(__name__)
 
 PENDING_LIMIT: Final = 200_000
-"""Facts kept in memory while the database cannot be written; each takes some 200 bytes."""
+"""Facts kept in memory while the database cannot be written: a poll is one, and so is each of its transitions.
+
+A poll takes some 500 bytes and a transition 150, so they are 100 MB at the most: 69 days of polls each 30 s in which
+nothing happens, or 15 days of 100 agents who each change their status 100 times a day.
+"""
 
 _FIRST_RETRY_S: Final = 1.0
 _LONGEST_RETRY_S: Final = 30.0
@@ -36,18 +41,16 @@ class RecorderObserver(Protocol):
     def history_write_failed(self) -> None: ...
     def history_pending(self, transitions: int) -> None: ...
     def history_lost(self, transitions: int) -> None: ...
+    def history_gap(self) -> None: ...
     def history_statistics(self, statistics: HistoryStatistics) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Pending:
-    facts: PollFacts
-    state: TrackerState
-    """The state once these facts are written."""
+@dataclass(slots=True)
+class _Failing:
+    """A row of failed attempts to write: since when (monotonic seconds), and what they said."""
 
-    @property
-    def weight(self) -> int:
-        return 1 + len(self.facts.transitions)
+    since: float
+    errors: set[str] = field(default_factory=set)
 
 
 class Recorder:
@@ -55,7 +58,8 @@ class Recorder:
 
     A history that cannot be written does not fail a poll. Facts wait in memory, at most `limit` of them; beyond that
     all that wait are given up together and counted, and the next poll is compared with what was last *written*. The
-    history then shows a gap where the facts are missing: time that nobody recorded is unknown, never guessed.
+    history then shows a gap where the facts are missing: time that nobody recorded is unknown, never guessed. The log
+    says at once from when to when that is, and an incident in the history as soon as it can be written.
     """
 
     def __init__(
@@ -77,15 +81,13 @@ class Recorder:
         self._clock = clock
         self._observer = observer
         self._limit = limit
-        self._queue: deque[_Pending] = deque()
-        self._weight = 0
-        self._written: TrackerState = self.resumed
-        self._queued: TrackerState = self.resumed
+        self._waiting = Waiting(self.resumed)
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._failing_since: float | None = None
-        self._in_flight = False
+        self._failing: _Failing | None = None
+        self._flight: asyncio.Future[tuple[int, HistoryStatistics | None]] | None = None
+        """The first facts being written at this moment, on the thread."""
         self._polls_failed = False
         self._gave_up = False
         """Whether polls were given up since the last one that is written or waits."""
@@ -95,7 +97,7 @@ class Recorder:
 
         Nobody saw a step between two runs, so it is at least what makes the polls late.
         """
-        self._incidents: deque[tuple[int, str, str]] = deque(maxlen=1_000)
+        self._incidents = Incidents(self._write_incident)
 
     def record(
         self,
@@ -109,11 +111,11 @@ class Recorder:
 
         Returns the state that the next poll is to be compared with: `after`, unless the history knows otherwise.
         """
-        if before is not self._queued:
+        if before is not self._waiting.queued:
             # Facts were given up, or polls refused: compare with what the history really knows.
             poll = replace(facts.poll, clock_step_ms=facts.poll.clock_step_ms + self._refused_step_ms)
             try:
-                after, facts = advance(self._queued, poll, agents, pace, lost=self._gave_up)
+                after, facts = advance(self._waiting.queued, poll, agents, pace, lost=self._gave_up)
             except LatePoll as late:
                 self._refuse(late)
                 self._refused_step_ms = min(poll.clock_step_ms, late.received - late.recorded - 1)
@@ -121,9 +123,9 @@ class Recorder:
         self._refusing, self._refused_step_ms, self._gave_up = False, 0, False
         if facts.poll.clock_step_ms:
             detail = f"the wall clock stepped by {facts.poll.clock_step_ms} ms, as far as is known"
-            self._note(facts.poll.received, "clock step", detail)
-        self._append(_Pending(facts, after))
-        if self._weight > self._limit:
+            self._incidents.note(facts.poll.received, "clock step", detail)
+        self._append(facts, after)
+        if self._waiting.weight > self._limit:
             self._give_up()
         return after
 
@@ -138,24 +140,27 @@ class Recorder:
             self._observer.history_statistics(await self._call(self._writer.statistics))
         wait_s = _FIRST_RETRY_S
         while True:
-            await self._write_incidents()
-            if not self._queue:
+            if self._failing is None:
+                if stop.is_set():
+                    self._incidents.note_what_was_lost()
+                await self._incidents.write()
+            if not self._waiting:
                 self._idle.set()
                 if stop.is_set():
                     return
                 await self._wait_for_work(stop)
                 continue
-            if await self._write(self._queue[0]):
+            if await self._write(self._waiting.first):
                 wait_s = _FIRST_RETRY_S
             elif stop.is_set():
                 self._give_up()
-            elif self._queue:
+            elif self._waiting:
                 await self._pause(stop, wait_s)
                 wait_s = min(wait_s * 2, _LONGEST_RETRY_S)
 
     async def settled(self, seconds: float) -> None:
         """Wait until nothing is queued, but not longer than `seconds`, and not at all while writing fails."""
-        if self._failing_since is not None:
+        if self._failing is not None:
             return
         try:
             async with asyncio.timeout(seconds):
@@ -164,15 +169,22 @@ class Recorder:
             return
 
     async def close(self, reason: EndReason) -> None:
-        """End the run in the database and close it; a failure is logged, for the run's facts are already on disk."""
+        """End the run in the database and close it. A failure is logged, and so is what still waits and is lost."""
+        self._give_up()
         try:
             await self._call(self._writer.close, self._clock.now_ms(), reason, self._end_of_stretch(reason))
-        except (sqlite3.Error, OSError, DatabaseError) as error:
+        except UNUSABLE as error:
             log.error("the history could not be closed in good order", extra={"fields": {"error": str(error)}})
+        except asyncio.CancelledError:
+            log.error("the history could not be closed in time; the next start will take this run for crashed")
+            raise
+        finally:
+            self._land()
+            self._incidents.give_up("the program ends")
 
     def _end_of_stretch(self, reason: EndReason) -> EndReason:
         """Why the latest stretch ended if the run ends now: polls may have come to nothing for a while already."""
-        stretch = self._written.stretch
+        stretch = self._waiting.written.stretch
         if self._gave_up:
             return EndReason.NOT_WRITTEN
         silent = stretch is not None and self._clock.now_ms() - stretch.last > stretch.gap_limit_ms
@@ -186,26 +198,11 @@ class Recorder:
                 "the wall clock was set back: polls are not recorded until it passes the last recorded one",
                 extra={"fields": {"received": utc_text(late.received), "recorded": utc_text(late.recorded)}},
             )
-            self._note(late.received, "late polls", f"{late}; polls until then are refused")
+            self._incidents.note(late.received, "late polls", f"{late}; polls until then are refused")
+            self._wake.set()
 
-    def _note(self, at: int, kind: str, detail: str) -> None:
-        self._incidents.append((at, kind, detail))
-        self._wake.set()
-
-    async def _write_incidents(self) -> None:
-        """Incidents are notes beside the facts: one that cannot be written is logged and forgotten."""
-        while self._incidents:
-            at, kind, detail = self._incidents.popleft()
-            try:
-                await self._call(self._writer.incident, at, kind, detail)
-            except (sqlite3.Error, OSError, DatabaseError) as error:
-                fields = {"kind": kind, "detail": detail, "error": str(error)}
-                log.warning("an incident was not noted", extra={"fields": fields})
-
-    def _append(self, pending: _Pending) -> None:
-        self._queue.append(pending)
-        self._weight += pending.weight
-        self._queued = pending.state
+    def _append(self, facts: PollFacts, after: TrackerState) -> None:
+        self._waiting.add(facts, after)
         self._idle.clear()
         self._wake.set()
         self._report_pending()
@@ -215,78 +212,98 @@ class Recorder:
 
         What the thread is writing at this moment is kept: it may well succeed, and the next facts must follow it.
         """
-        kept = [self._queue.popleft()] if self._in_flight else []
-        if self._queue:
-            first, last = self._queue[0].facts.poll, self._queue[-1].facts.poll
-            lost = sum(len(pending.facts.transitions) for pending in self._queue)
-            log.error(
-                "facts that could not be written are given up; their time will be unknown in the history",
-                extra={
-                    "fields": {
-                        "polls": len(self._queue),
-                        "transitions": lost,
-                        "first_received": utc_text(first.received),
-                        "last_received": utc_text(last.received),
-                    }
-                },
-            )
-            self._observer.history_lost(lost)
-        self._queue = deque(kept)
-        self._weight = sum(pending.weight for pending in kept)
-        self._queued = kept[0].state if kept else self._written
+        lost = self._waiting.give_up(but_the_first=self._flight is not None)
+        if lost is None:
+            return
+        log.error(
+            "facts that could not be written are given up; their time will be unknown in the history",
+            extra={
+                "fields": {
+                    "polls": lost.polls,
+                    "transitions": lost.transitions,
+                    "first_received": utc_text(lost.first),
+                    "last_received": utc_text(lost.last),
+                }
+            },
+        )
+        self._observer.history_lost(lost.transitions)
         self._gave_up = True
+        self._incidents.lose(lost)
         self._report_pending()
 
-    async def _write(self, pending: _Pending) -> bool:
+    def _land(self) -> None:
+        """No more is written: what the thread was writing when it was given up is written by now, or it is lost."""
+        flight, self._flight = self._flight, None
+        if flight is not None and flight.done() and not flight.cancelled() and flight.exception() is None:
+            self._waiting.first_is_written()
+        self._give_up()
+
+    async def _write(self, facts: PollFacts) -> bool:
         started = self._clock.monotonic()
-        self._in_flight = True
+        flight = self._flight = self._call(_append_and_measure, self._writer, facts)
+        # Nobody may be left to ask for it. Who stops waiting must not forget it: the thread goes on.
+        flight.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
-            written, statistics = await self._call(_append_and_measure, self._writer, pending.facts)
+            written, statistics = await asyncio.shield(flight)
         except sqlite3.IntegrityError as error:
             # Trying again would fail again, for ever: better a gap in the history than no history from here on.
             self._observer.history_write_failed()
             log.error("the history refuses facts that contradict it", extra={"fields": {"error": str(error)}})
-            self._in_flight = False
+            self._flight = None
             self._give_up()
             await self._start_from_the_file()
             return False
-        except (sqlite3.Error, OSError, DatabaseError) as error:
-            self._observer.history_write_failed()
-            if self._failing_since is None:
-                self._failing_since = self._clock.monotonic()
-                log.error(
-                    "the history cannot be written; polls go on and their facts wait in memory",
-                    extra={"fields": {"error": str(error)}},
-                )
+        except UNUSABLE as error:
+            self._flight = None
+            self._failed(str(error))
             return False
-        finally:
-            self._in_flight = False
-        self._queue.popleft()
-        self._weight -= pending.weight
-        self._written = pending.state
-        if self._failing_since is not None:
-            failed_for_s = round(self._clock.monotonic() - self._failing_since, 3)
-            log.info("the history can be written again", extra={"fields": {"failed_for_s": failed_for_s}})
-            self._failing_since = None
+        self._flight = None
+        self._waiting.first_is_written()
+        self._succeeded()
+        if facts.previous_ended is not None:
+            self._observer.history_gap()
         self._observer.history_written(written, self._clock.monotonic() - started)
         if statistics is not None:
             self._observer.history_statistics(statistics)
         self._report_pending()
         return True
 
+    def _failed(self, error: str) -> None:
+        """Writing has failed and will be tried again; each cause is news once."""
+        self._observer.history_write_failed()
+        failing = self._failing = self._failing or _Failing(self._clock.monotonic())
+        if error not in failing.errors:
+            failing.errors.add(error)
+            log.error(
+                "the history cannot be written; polls go on and their facts wait in memory",
+                extra={"fields": {"error": error}},
+            )
+
+    def _succeeded(self) -> None:
+        """Facts are written."""
+        failing, self._failing = self._failing, None
+        if failing is not None:
+            fields = {
+                "failed_for_s": round(self._clock.monotonic() - failing.since, 3),
+                "waiting_polls": len(self._waiting),
+            }
+            log.info("the history can be written again", extra={"fields": fields})
+        self._incidents.note_what_was_lost()
+
+    async def _write_incident(self, at: int, kind: str, detail: str) -> None:
+        await self._call(self._writer.incident, at, kind, detail)
+
     async def _start_from_the_file(self) -> None:
         """Compare the next poll with what the file really holds, since it is not what was thought."""
         try:
             state = await self._call(self._writer.reread)
-        except (sqlite3.Error, OSError, DatabaseError) as error:
+        except UNUSABLE as error:
             log.warning("the history could not be read again", extra={"fields": {"error": str(error)}})
             return
-        self._written = state
-        if not self._queue:
-            self._queued = state
+        self._waiting.found(state)
 
     def _report_pending(self) -> None:
-        self._observer.history_pending(sum(len(pending.facts.transitions) for pending in self._queue))
+        self._observer.history_pending(self._waiting.transitions)
 
     async def _wait_for_work(self, stop: asyncio.Event) -> None:
         self._wake.clear()
@@ -295,9 +312,9 @@ class Recorder:
     async def _pause(self, stop: asyncio.Event, seconds: float) -> None:
         await first_of(self._clock.sleep(seconds), stop.wait())
 
-    async def _call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    def _call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[R]:
         call = functools.partial(function, *args, **kwargs)
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        return asyncio.get_running_loop().run_in_executor(self._thread, call)
 
 
 def _append_and_measure(writer: HistoryWriter, facts: PollFacts) -> tuple[int, HistoryStatistics | None]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from exporter.history.classes import DEFAULT_CLASSES, Classes
 from exporter.secret import Secret
 
 
@@ -59,10 +60,11 @@ class PollSettings:
 
 @dataclass(frozen=True, slots=True)
 class HistorySettings:
-    """Where transitions are recorded."""
+    """Where transitions are recorded, and how reports read them."""
 
     db: Path = Path("zohovoice.db")
     mode: int = 0o600
+    classes: Classes = DEFAULT_CLASSES
 
 
 @dataclass(frozen=True, slots=True)

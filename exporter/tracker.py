@@ -91,7 +91,7 @@ def advance(
         joined=joined,
         left=left,
         # The last poll that asked for them is the last that anything is known of.
-        left_at=before.last if left and before is not None else None,
+        left_before=before if left else None,
         described=described,
     )
     return TrackerState(tracked, stretch), facts

@@ -9,7 +9,7 @@ from exporter.cli.api import API_SETTINGS, STATUS_COLUMNS, call_api, status_repo
 from exporter.cli.build import prepare
 from exporter.cli.lazy import CONTEXT, LazyGroup
 from exporter.cli.options import settings_options
-from exporter.cli.output import output_options, write_report
+from exporter.cli.output import plain_output_options, write_report
 from exporter.cli.values import Values
 from exporter.clock import SystemClock
 from exporter.report.model import Column
@@ -26,7 +26,7 @@ agents = LazyGroup(
 
 
 @click.command("list", context_settings=CONTEXT)
-@output_options
+@plain_output_options
 @settings_options(*API_SETTINGS)
 def list_agents(values: Values, form: str | None, output: Path | None) -> None:
     """Everyone on Zoho's roster who is an agent, with name, team and present status."""

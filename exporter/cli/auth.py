@@ -18,7 +18,7 @@ from exporter.cli.ask import confirm, is_person_there
 from exporter.cli.build import api_settings, auth_settings, log_settings_from, prepare, proxy_secrets
 from exporter.cli.lazy import CONTEXT, LazyGroup
 from exporter.cli.options import settings_options, yes_option
-from exporter.cli.output import output_options, write_report
+from exporter.cli.output import plain_output_options, write_report
 from exporter.cli.settings_table import SECRETS
 from exporter.cli.values import Values
 from exporter.clock import SystemClock, utc_text
@@ -180,7 +180,7 @@ def _secret_file(path: Path) -> Iterator[Callable[[Secret], None]]:
 
 
 @click.command("show", context_settings=CONTEXT)
-@output_options
+@plain_output_options
 @settings_options(*API_SETTINGS)
 def show(values: Values, form: str | None, output: Path | None) -> None:
     """Which credentials are configured, from where, and what the token cache remembers. No secret is shown."""

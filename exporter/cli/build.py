@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from exporter import logs
 from exporter.cli import parse
+from exporter.cli.classes import classes_from
 from exporter.cli.settings_table import SECRETS
 from exporter.cli.values import Values
 from exporter.errors import UsageError
@@ -80,7 +81,9 @@ def settings_from(values: Values) -> Settings:
         auth=auth_settings(values),
         agents=_agents(values),
         poll=poll,
-        history=HistorySettings(db=values.one("db", parse.path), mode=values.one("db.mode", parse.mode)),
+        history=HistorySettings(
+            db=values.one("db", parse.path), mode=values.one("db.mode", parse.mode), classes=classes_from(values)
+        ),
         metrics=_metrics(values),
         web=_web(values),
         log=log_settings_from(values),

@@ -3,8 +3,7 @@
 import os
 import stat
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final, TextIO, TypeVar
@@ -17,7 +16,8 @@ from exporter.report.model import Report
 
 R = TypeVar("R")
 
-FORMATS: Final = ("table", *STREAMS)
+FORMATS: Final = ("table", *STREAMS, "html")
+_WITHOUT_PICTURE: Final = ("table", *STREAMS)
 _SQLITE: Final = b"SQLite format 3\0"
 _ENDINGS: Final = {
     ".csv": "csv",
@@ -27,23 +27,44 @@ _ENDINGS: Final = {
     ".jsonl": "ndjson",
     ".md": "markdown",
     ".txt": "table",
+    ".html": "html",
+    ".htm": "html",
 }
 
 
 def output_options(function: Callable[..., R]) -> Callable[..., R]:
     """`--format` and `--output`; the command gets them as `form` and `output`."""
+    return _options(function, FORMATS)
+
+
+def plain_output_options(function: Callable[..., R]) -> Callable[..., R]:
+    """The same for a command whose answer has no picture: it refuses html before it does anything."""
+    return _options(function, _WITHOUT_PICTURE)
+
+
+def _options(function: Callable[..., R], formats: Sequence[str]) -> Callable[..., R]:
+    def checked(context: click.Context, parameter: click.Parameter, output: Path | None) -> Path | None:
+        if output is not None and context.params.get("form") is None and _by_ending(output) not in formats:
+            raise UsageError(
+                f"--output: {output} would be {_by_ending(output)}, and this answer has no picture; "
+                f"name another file or give --format ({', '.join(formats)})"
+            )
+        return output
+
     for option in (
         click.option(
             "--output",
             type=click.Path(dir_okay=False, path_type=Path),
             metavar="FILE",
+            callback=checked,
             help="Write to this file (mode 0600) instead of standard output. It appears whole or not at all, "
             "and takes the place of one that was there.",
         ),
         click.option(
             "--format",
             "form",
-            type=click.Choice(FORMATS),
+            type=click.Choice(formats),
+            is_eager=True,
             help="How the answer is written. Default: what the ending of --output says; else table on a terminal "
             "and csv into a pipe or file.",
         ),
@@ -53,15 +74,32 @@ def output_options(function: Callable[..., R]) -> Callable[..., R]:
 
 
 def write_report(report: Report, form: str | None, output: Path | None) -> None:
-    """Write the report where it is wanted. Raises ExporterError if the file cannot be written."""
+    """Write the report where it is wanted.
+
+    Raises ExporterError if the file cannot be written, UsageError for html of a report that has no picture.
+    """
     if output is None:
         chosen = form or ("table" if sys.stdout.isatty() else "csv")
         _utf8(sys.stdout, chosen)
         _write(report, chosen, sys.stdout)
         return
-    chosen = form or _ENDINGS.get(output.suffix.lower(), "csv")
+    chosen = form or _by_ending(output)
     with _opened(output) as stream:
         _write(report, chosen, stream)
+
+
+@contextmanager
+def open_output(output: Path | None) -> Iterator[TextIO]:
+    """Where an answer that is no report goes as text: standard output, or a file that appears whole or not at all.
+
+    Raises ExporterError if the file cannot be written.
+    """
+    if output is None:
+        _utf8(sys.stdout, "text for machines")
+        yield sys.stdout
+        return
+    with _opened(output) as stream:
+        yield stream
 
 
 def _write(report: Report, form: str, stream: TextIO) -> None:
@@ -70,8 +108,20 @@ def _write(report: Report, form: str, stream: TextIO) -> None:
 
         write_table(report, stream)
         return
-    for chunk in STREAMS[form](report):
+    for chunk in _chunks(report, form):
         stream.write(chunk)
+
+
+def _chunks(report: Report, form: str) -> Iterator[str]:
+    if form == "html":
+        from exporter.report.formats_html import html_chunks  # templates take longer to load than a report to make
+
+        return html_chunks(report)
+    return STREAMS[form](report)
+
+
+def _by_ending(output: Path) -> str:
+    return _ENDINGS.get(output.suffix.lower(), "csv")
 
 
 def _utf8(stream: TextIO, form: str) -> None:
@@ -126,6 +176,8 @@ def _device(path: Path) -> Iterator[TextIO]:
 def _whole_file(path: Path) -> Iterator[TextIO]:
     """A file beside `path` that takes its place when all is written; it is removed if anything fails."""
     try:
+        import tempfile
+
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     except OSError as error:
         raise ExporterError(f"--output: cannot write into the directory {path.parent}: {error.strerror}") from error

@@ -97,6 +97,24 @@ _TABLE: Final = (
     ),
     Setting("db", "SQLite file that holds the history.", "FILE", "zohovoice.db"),
     Setting("db.mode", "Permissions of the database in octal; 0640 lets a group read.", "MODE", "0600"),
+    Setting(
+        "classes.handling",
+        "Statuses that count as handling a call.",
+        "STATUSES",
+        "On Call",
+        Shape.COMMA_LIST,
+    ),
+    Setting(
+        "classes.available", "Statuses that count as waiting for a call.", "STATUSES", "Available", Shape.COMMA_LIST
+    ),
+    Setting(
+        "classes.not-ready",
+        "Statuses that count as logged in but not ready; so does every status that is in no other class.",
+        "STATUSES",
+        "Busy,On Break",
+        Shape.COMMA_LIST,
+    ),
+    Setting("classes.offline", "Statuses that count as logged out.", "STATUSES", "Offline", Shape.COMMA_LIST),
     Setting("metrics.per-agent", "Expose series for each agent.", default="true", shape=Shape.SWITCH),
     Setting(
         "metrics.agent-seconds",

@@ -13,7 +13,7 @@ from exporter.cli.ask import confirm
 from exporter.cli.build import prepare
 from exporter.cli.lazy import CONTEXT, LazyGroup
 from exporter.cli.options import settings_options, yes_option
-from exporter.cli.output import output_options, write_report
+from exporter.cli.output import plain_output_options, write_report
 from exporter.cli.values import Values
 from exporter.clock import SystemClock
 from exporter.errors import UsageError
@@ -42,7 +42,7 @@ status = LazyGroup(
 @click.argument("agents", metavar="[AGENT]...", nargs=-1)
 @click.option("--zuids", is_flag=True, help="The AGENTs are Zoho account ids (zuid) instead of agent ids.")
 @click.option("--names", is_flag=True, help="Also read the roster, to show names.")
-@output_options
+@plain_output_options
 @settings_options(*API_SETTINGS)
 def get(
     values: Values, agents: tuple[str, ...], zuids: bool, names: bool, form: str | None, output: Path | None
@@ -120,7 +120,7 @@ def set_own(values: Values, wanted: str, yes: bool) -> None:
 @click.argument("wanted", metavar="STATUS")
 @click.argument("agents", metavar="AGENT...", nargs=-1, required=True)
 @yes_option
-@output_options
+@plain_output_options
 @settings_options(*API_SETTINGS)
 def override(
     values: Values, wanted: str, agents: tuple[str, ...], yes: bool, form: str | None, output: Path | None

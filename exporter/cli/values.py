@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from exporter.cli import parse
-from exporter.cli.config_file import read_config_file
 from exporter.cli.settings_table import CONFIG_FILE, SETTINGS, Setting, Shape
 from exporter.errors import UsageError
 
@@ -83,6 +82,8 @@ def gather(flags: Mapping[str, tuple[str, ...]], environment: Mapping[str, str] 
     given: dict[str, Given] = {}
     file = _config_file(flags, env)
     if file is not None:
+        from exporter.cli.config_file import read_config_file  # loads YAML, which most commands can do without
+
         given.update((name, Given(texts, where, 1)) for name, (texts, where) in read_config_file(file).items())
     for setting in SETTINGS.values():
         value = env.get(setting.variable)

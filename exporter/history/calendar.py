@@ -5,12 +5,18 @@ clocks went forward and it never happened, the first instant after the hole. Ins
 1970-01-01 UTC.
 """
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+"""In the order of `date.weekday`."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
+_PROBE_MS: Final = 86_400_000
+"""How far apart offsets are looked at. Since 1970 no zone has changed its offset twice within six days."""
 
 
 def to_instant(moment: datetime) -> int:
@@ -49,6 +55,39 @@ def day_of(at: int, zone: ZoneInfo) -> date:
     if day_start(day + timedelta(days=1), zone) <= at:
         return day + timedelta(days=1)
     return day
+
+
+def offset_spans(since: int, until: int, zone: ZoneInfo) -> Iterator[tuple[int, int, int]]:
+    """[since, until) cut where the offset from UTC changes: start, end and offset, all in milliseconds."""
+    start = early = since
+    offset = _offset_ms(since, zone)
+    while early < until:
+        late = min(early + _PROBE_MS, until)
+        change = _first_other_offset(early, late, zone)
+        if change is not None and change < until:
+            yield start, change, offset
+            start, offset = change, _offset_ms(change, zone)
+        early = late if change is None else change
+    if start < until:
+        yield start, until, offset
+
+
+def _offset_ms(at: int, zone: ZoneInfo) -> int:
+    return (from_instant(at, zone).utcoffset() or timedelta(0)) // _MILLISECOND
+
+
+def _first_other_offset(early: int, late: int, zone: ZoneInfo) -> int | None:
+    """The first instant in (early, late] at which the offset is not what it is at `early`; None if `late` has it."""
+    offset = _offset_ms(early, zone)
+    if _offset_ms(late, zone) == offset:
+        return None
+    while late - early > 1:
+        middle = (late + early) // 2
+        if _offset_ms(middle, zone) == offset:
+            early = middle
+        else:
+            late = middle
+    return late
 
 
 def _first_with_offset_of(late: int, early: int, zone: ZoneInfo) -> int:

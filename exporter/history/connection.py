@@ -1,13 +1,23 @@
 """The database file itself: who may read it, whether it is one of ours, and what its errors mean to a person."""
 
+import contextlib
 import os
+import shlex
 import sqlite3
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from exporter.errors import DatabaseError
 from exporter.history.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES
+from exporter.model import storable
+
+IMPOSSIBLE: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What reading a damaged file can fail with where SQLite notices nothing: it holds values that nobody ever wrote."""
+
+UNUSABLE: Final = (sqlite3.Error, OSError, DatabaseError, *IMPOSSIBLE)
+"""What using a database can fail with through no fault of the program."""
 
 BUSY_TIMEOUT_S: Final = 5.0
 """How long a statement waits for a lock that another program holds on the file."""
@@ -19,8 +29,10 @@ _CHOOSE: Final = "choose another file with --db"
 _MEANINGS: Final = {
     sqlite3.SQLITE_NOTADB: f"{{path}} is not an SQLite database and is left as it is; {_CHOOSE}",
     sqlite3.SQLITE_CORRUPT: (
-        "the history database {path} is damaged ({error}) and is left as it is;"
-        " restore a backup of it, or move it away to begin a new history"
+        "the history database {path} is damaged ({error}) and is left as it is:"
+        " run zohovoice-exporter history check --db {quoted} to see what is damaged and"
+        " zohovoice-exporter history export --db {quoted} to save what can be read, then restore a backup,"
+        " or move the file away to begin a new history"
     ),
     sqlite3.SQLITE_READONLY: (
         f"cannot write the history database {{path}} ({{error}}); change its permissions or {_CHOOSE}"
@@ -30,7 +42,9 @@ _MEANINGS: Final = {
     ),
     sqlite3.SQLITE_FULL: "cannot write the history database {path}: the disk is full; make room on it",
     sqlite3.SQLITE_BUSY: "the history database {path} is locked by another program; find out which and let it finish",
-    sqlite3.SQLITE_IOERR: "cannot read or write the history database {path} ({error}); check the disk",
+    sqlite3.SQLITE_IOERR: (
+        "cannot read or write the history database {path} ({error}); check the disk, and the quota if there is one"
+    ),
 }
 
 
@@ -122,7 +136,10 @@ def schema_version(connection: sqlite3.Connection, path: Path) -> int:
     """
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    try:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    except UnicodeDecodeError as error:
+        raise damaged(path, "a name in it cannot be read") from error
     if (application_id, version) == (0, 0) and not tables:
         return 0
     if application_id != APPLICATION_ID:
@@ -141,11 +158,56 @@ def schema_version(connection: sqlite3.Connection, path: Path) -> int:
 
 def damaged(path: Path, what: str) -> DatabaseError:
     """The error for a database that cannot be what this program has written."""
-    return DatabaseError(_MEANINGS[sqlite3.SQLITE_CORRUPT].format(path=path, error=what))
+    return _error(_MEANINGS[sqlite3.SQLITE_CORRUPT], path, what)
+
+
+def impossible(error: Exception, path: Path) -> DatabaseError:
+    """The error for a file whose values are such that reading them failed with `error`, one of IMPOSSIBLE."""
+    return damaged(path, f"it holds what it cannot hold: {type(error).__name__}: {storable(str(error))}")
 
 
 def explained(error: sqlite3.Error, path: Path) -> DatabaseError:
     """What `error` means for the database at `path`, and what to do about it."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if str(error).startswith("Could not decode"):  # Python's own, which has no code
+        return damaged(path, storable(str(error)))
     meaning = _MEANINGS.get(code, f"cannot use the history database {{path}} ({{error}}); {_CHOOSE}")
-    return DatabaseError(meaning.format(path=path, error=error))
+    return _error(meaning, path, str(error))
+
+
+def _error(meaning: str, path: Path, error: str) -> DatabaseError:
+    return DatabaseError(meaning.format(path=path, quoted=shlex.quote(str(path)), error=error))
+
+
+@contextlib.contextmanager
+def explaining(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into sentences that say what to do: DatabaseError.
+
+    A broken constraint and a misused connection are raised as they are: mistakes in the program, not in the file.
+    """
+    try:
+        yield
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+        raise
+    except sqlite3.Error as error:
+        raise explained(error, path) from error
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """A transaction that writes: all of it is done when the block ends, or nothing if it raises."""
+    roll_back(connection)  # what an earlier failure may have left open
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            roll_back(connection)
+        raise
+
+
+def roll_back(connection: sqlite3.Connection) -> None:
+    """Undo the transaction that is open, if one is."""
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")

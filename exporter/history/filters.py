@@ -1,11 +1,17 @@
-"""Whom and what a report is about: agents by id or name, teams as of the time, statuses. Pure."""
+"""Whom and what a report is about: agents by id or name, teams as of the time, times of the week, statuses. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import time
 from fnmatch import fnmatchcase
+from typing import Final
+from zoneinfo import ZoneInfo
 
 from exporter.errors import UsageError
+from exporter.history.buckets import daily_periods
+from exporter.history.calendar import WEEKDAYS
 from exporter.history.facts import FOREVER, AgentFacts, HistoryFacts, Period
+from exporter.history.window import Window
 from exporter.model import ABSENT, ERROR, KNOWN_STATUSES, UNKNOWN, reported
 from exporter.quoting import shown
 
@@ -20,20 +26,57 @@ class Selection:
     teams: tuple[str, ...] = ()
 
 
-def select(facts: HistoryFacts, selection: Selection) -> HistoryFacts:
-    """The facts of the agents that match any of the agent patterns and, when they did, any of the team patterns.
+EVERYBODY: Final = Selection()
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """The times of the week that a report is about, by the clocks of its zone; None: every day, the whole day."""
+
+    weekdays: frozenset[int] | None = None
+    """0 is Monday. Hours that run into the next day belong to the day on which they begin."""
+    hours: tuple[time, time] | None = None
+
+    @property
+    def text(self) -> str:
+        """As people say it, such as `mon, tue 09:00-17:30`."""
+        days = ", ".join(WEEKDAYS[day][:3] for day in sorted(self.weekdays)) if self.weekdays is not None else ""
+        hours = "-".join(f"{one:%H:%M}" for one in self.hours) if self.hours is not None else ""
+        return " ".join(part for part in (days, hours) if part)
+
+
+ALWAYS: Final = Times()
+
+
+def select(agents: tuple[AgentFacts, ...], selection: Selection) -> tuple[AgentFacts, ...]:
+    """Those of all recorded `agents` that match any of the agent patterns and, when they did, any of the team patterns.
 
     An agent matches by any name that it ever had. Teams are as of the time: only the times when an agent was in a
     matching team are selected. Raises UsageError for a pattern that nobody ever recorded matches.
     """
-    _refuse_unmatched(facts, selection)
-    agents = facts.agents
+    _refuse_unmatched(agents, selection)
     if selection.agents:
         agents = tuple(agent for agent in agents if any(_is_agent(agent, p) for p in selection.agents))
     if selection.teams:
         in_team = (replace(agent, selected=_times_in_team(agent, selection.teams)) for agent in agents)
         agents = tuple(agent for agent in in_team if agent.selected)
-    return replace(facts, agents=agents)
+    return agents
+
+
+def at_times(facts: HistoryFacts, times: Times, window: Window, zone: ZoneInfo) -> HistoryFacts:
+    """The facts for reports on `window` that may speak only of the given times of the week.
+
+    Raises ValueError if the facts bring ready totals, which cannot be divided.
+    """
+    if times == ALWAYS:
+        return facts
+    if any(agent.totals is not None for agent in facts.agents):
+        raise ValueError("ready totals cannot be divided: read the facts without them")
+    periods = daily_periods(window, zone, times.weekdays, times.hours)
+    return replace(
+        facts,
+        agents=tuple(replace(agent, selected=_common(agent.selected, periods)) for agent in facts.agents),
+    )
 
 
 def status_words(texts: Iterable[str], facts: HistoryFacts) -> frozenset[str]:
@@ -52,15 +95,15 @@ def status_words(texts: Iterable[str], facts: HistoryFacts) -> frozenset[str]:
     return frozenset(found)
 
 
-def _refuse_unmatched(facts: HistoryFacts, selection: Selection) -> None:
+def _refuse_unmatched(agents: tuple[AgentFacts, ...], selection: Selection) -> None:
     for pattern in selection.agents:
-        if not any(_is_agent(agent, pattern) for agent in facts.agents):
+        if not any(_is_agent(agent, pattern) for agent in agents):
             raise UsageError(
                 f"--agent {shown(pattern)} matches nobody in this history: give an agent's id or name, or a pattern "
                 "such as 'Ann*'"
             )
     for pattern in selection.teams:
-        if not any(_matches(d.team, pattern) for agent in facts.agents for d in agent.descriptions):
+        if not any(_matches(d.team, pattern) for agent in agents for d in agent.descriptions):
             raise UsageError(
                 f"--team {shown(pattern)} matches no team in this history: give a team's name, or a pattern such as "
                 "'Sales*'"
@@ -90,3 +133,15 @@ def _times_in_team(agent: AgentFacts, patterns: tuple[str, ...]) -> tuple[Period
         else:
             periods.append(Period(start, end))
     return tuple(periods)
+
+
+def _common(selected: tuple[Period, ...] | None, periods: tuple[Period, ...]) -> tuple[Period, ...]:
+    """The times that are in both, in order of time; None: whenever."""
+    if selected is None:
+        return periods
+    return tuple(
+        Period(max(one.start, other.start), min(one.end, other.end))
+        for one in selected
+        for other in periods
+        if one.start < other.end and other.start < one.end
+    )

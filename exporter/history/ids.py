@@ -36,13 +36,13 @@ class Ids(dict[K, int]):
 
 
 def agent_ids(connection: sqlite3.Connection) -> Ids[AgentId]:
-    """The ids of all agents ever recorded, by Zoho's agentId."""
+    """The ids of the tracks of all agents ever recorded in the recorder's lane, by Zoho's agentId."""
 
     def insert(agent_id: AgentId) -> int:
         return _inserted(connection.execute("INSERT INTO agent (agent_id) VALUES (?)", (agent_id,)))
 
     ids = Ids(insert)
-    ids.update(connection.execute("SELECT agent_id, id FROM agent"))
+    ids.update(connection.execute("SELECT agent_id, id FROM agent WHERE lane = 0"))
     return ids
 
 

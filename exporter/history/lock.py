@@ -1,5 +1,6 @@
 """The right to write a history database: one process at a time, for as long as it lives."""
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -37,8 +38,9 @@ class WriterLock:
                 os.close(descriptor)
                 raise _refusal(database, holder, error) from error
             if _is_at(path, descriptor):
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+                with contextlib.suppress(OSError):  # a full disk: nobody can then be told who holds the lock, no more
+                    os.ftruncate(descriptor, 0)
+                    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
                 return WriterLock(path, descriptor)
             os.close(descriptor)  # its holder has just let go and removed it
         raise DatabaseError(f"cannot lock the history database {database}: {path} keeps being replaced; try again")
@@ -48,7 +50,8 @@ class WriterLock:
         if self._descriptor is None:
             return
         # Removed while still held: who opened it in between finds that it is no longer at its path, and tries again.
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # in a directory that cannot be written it stays, which does no harm
+            self._path.unlink()
         os.close(self._descriptor)
         self._descriptor = None
 

@@ -3,50 +3,74 @@
 Only SQLite itself opens the file. (A plain open and close of it would drop the locks of a writer in this process.)
 """
 
-import os
+import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
 from exporter.errors import DatabaseError
-from exporter.history.connection import BUSY_TIMEOUT_S, damaged, explained, resolve, schema_version
 from exporter.history.facts import (
     FOREVER,
     AgentFacts,
     Change,
     Description,
     HistoryFacts,
-    Period,
     RecordedStretch,
+    Source,
+    Spell,
 )
+from exporter.history.filters import EVERYBODY, Selection, select
 from exporter.history.ids import statuses
-from exporter.history.schema import AGENT_BITS, AGENT_MASK, SCHEMA_VERSION, STATE_AT
-from exporter.history.window import Window
+from exporter.history.reading import (
+    connect_read_only,
+    explaining_reading,
+    fingerprint_at_rest,
+    read_transaction,
+    readable_file,
+)
+from exporter.history.schema import AGENT_BITS, AGENT_MASK, EXACT, STATE_AT
+from exporter.history.totals_reader import with_totals
+from exporter.history.window import Window, after_water_mark
 from exporter.model import EndReason, Kind, Status, Stretch
 
 _LATEST: Final = (1 << 63 - AGENT_BITS) - 2
 """The latest instant that a transition can have."""
 
-_AGENTS: Final = "SELECT id, agent_id FROM agent"
-_VERSIONS: Final = "SELECT agent, valid_from, name, team FROM agent_version ORDER BY agent, valid_from"
+_AGENTS: Final = "SELECT id, agent_id FROM agent ORDER BY lane, id"
+_VERSIONS: Final = """
+SELECT agent_id, valid_from, name, team FROM agent_version JOIN agent ON agent.id = agent_version.agent
+ORDER BY valid_from, lane
+"""
 _TRACKING: Final = """
-SELECT agent, tracked_from, coalesce(tracked_until, :forever) FROM tracking
-WHERE tracked_from < :until AND (tracked_until IS NULL OR tracked_until > :since)
+SELECT agent, tracked_from, coalesce(tracked_until, :forever),
+    coalesce(until_sent, tracked_until, :forever), source
+FROM tracking
+WHERE tracked_from < :until AND (tracked_until IS NULL OR tracked_until >= :since)
 ORDER BY agent, tracked_from
 """
+_SOURCES: Final = "SELECT id, kind = 'log', file FROM source ORDER BY id"
 _STRETCHES: Final = """
-SELECT first_sent, started, last_sent, last, polls, interval_ms, gap_limit_ms, end_reason FROM coverage
-WHERE started <= :until AND started >= coalesce((SELECT max(started) FROM coverage WHERE started <= :since), :since)
+SELECT first_sent, coalesce(begun, started), last_sent, last, polls, interval_ms, gap_limit_ms, end_reason
+FROM coverage WHERE source = :source AND started <= :until AND started >= coalesce(
+    (SELECT max(started) FROM coverage WHERE source = :source AND started < :since), :since)
 ORDER BY started
 """
 _LATEST_RUN: Final = "SELECT end_reason FROM run ORDER BY id DESC LIMIT 1"
+_WATER_MARK: Final = "SELECT max(before) FROM purge"
 _TRANSITIONS: Final = """
 SELECT moment, to_status, from_status, uncertainty FROM transition
 WHERE moment >= :first AND moment < :behind ORDER BY moment
+"""
+_TRANSITIONS_OF_SOME: Final = """
+SELECT moment, to_status, from_status, uncertainty FROM transition
+WHERE moment >= :first AND moment < :behind AND agent IN (SELECT value FROM json_each(:agents)) ORDER BY moment
+"""
+_NEXT: Final = """
+SELECT moment, to_status, from_status, uncertainty FROM transition
+WHERE moment >= :first AND agent IN (SELECT value FROM json_each(:agents)) ORDER BY moment
 """
 
 
@@ -56,8 +80,8 @@ class HistoryReader:
     def __init__(self, path: Path) -> None:
         """Use `HistoryReader.open` instead."""
         self._path = path
-        self._at_rest = _fingerprint_at_rest(path)
-        self._connection = _connect(path, immutable=self._at_rest is not None)
+        self._at_rest = fingerprint_at_rest(path)
+        self._connection = connect_read_only(path, immutable=self._at_rest is not None)
 
     @classmethod
     @contextmanager
@@ -67,93 +91,196 @@ class HistoryReader:
         Raises DatabaseError, naming the file and what to do, if there is none, it cannot be read, is no history
         database, or was made by another version of this program.
         """
-        reader = cls(_readable_file(path))
+        reader = cls(readable_file(path))
         try:
             yield reader
         finally:
             reader._connection.close()
 
-    def facts(self, window: Window) -> HistoryFacts:
-        """All that reports on `window` need, as of one instant: a poll is in it whole or not at all.
+    def facts(self, window: Window, selection: Selection = EVERYBODY, *, whole_stays: bool = False) -> HistoryFacts:
+        """All that reports on `window` need of the agents of `selection`, as of one instant: a poll is in it whole or
+        not at all.
 
-        Reads what lies in the window and what is carried into it, not what came before. Raises DatabaseError.
+        Reads what lies in the window and what is carried into it, not what came before; with `whole_stays` also what
+        tells when the stays end that reach beyond it. A window that begins before the water-mark is cut to what is
+        left. Raises UsageError for a selection that matches nobody, DatabaseError if the file cannot be read.
         """
+        return self._consistent(lambda: _Reading(self._connection, window).facts(selection, whole_stays=whole_stays))
+
+    def totals(self, window: Window, now: int, selection: Selection = EVERYBODY) -> HistoryFacts:
+        """As `facts`, but agents have the totals of exactly this window in place of changes: what `algebra.totals` adds
+        up by the default rules, `now` (ms) deciding how far the latest stretch goes on.
+
+        The cost is a matter of the number of agents, not of the length of the window.
+        """
+        return self._consistent(
+            lambda: with_totals(
+                self._connection, _Reading(self._connection, window, with_changes=False).facts(selection), now
+            )
+        )
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """One read transaction, for who reads the tables themselves; nothing may be written with it.
+
+        Raises DatabaseError if the file cannot be read, and at the end if it turns out that it did not hold still.
+        """
+        with explaining_reading(self._path), read_transaction(self._connection):
+            # The transaction's instant is that of its first reading.
+            self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            yield self._connection
+        if self._at_rest is not None and fingerprint_at_rest(self._path) != self._at_rest:
+            raise DatabaseError(
+                f"somebody began to write the history database {self._path} while it was read: do the same again"
+            )
+
+    def _consistent(self, read: Callable[[], HistoryFacts]) -> HistoryFacts:
+        """What `read` finds in one read transaction; once more if the file turns out not to have been at rest."""
         if self._at_rest is not None:
             with suppress(DatabaseError):
-                facts = self._read(window)
-                if _fingerprint_at_rest(self._path) == self._at_rest:
+                facts = self._read(read)
+                if fingerprint_at_rest(self._path) == self._at_rest:
                     return facts
             self._at_rest = None
             self._connection.close()
-            self._connection = _connect(self._path, immutable=False)
-        return self._read(window)
+            self._connection = connect_read_only(self._path, immutable=False)
+        return self._read(read)
 
-    def _read(self, window: Window) -> HistoryFacts:
-        with _explained(self._path), _transaction(self._connection):
-            return _Reading(self._connection, window).facts()
+    def _read(self, read: Callable[[], HistoryFacts]) -> HistoryFacts:
+        with explaining_reading(self._path), read_transaction(self._connection):
+            return read()
 
 
 class _Reading:
     """One reading of one window inside a transaction."""
 
-    def __init__(self, connection: sqlite3.Connection, window: Window) -> None:
+    def __init__(self, connection: sqlite3.Connection, window: Window, *, with_changes: bool = True) -> None:
         self._connection = connection
-        self._window = window
+        self._with_changes = with_changes
+        self._water_mark = connection.execute(_WATER_MARK).fetchone()[0]
+        self._window = window = after_water_mark(window, self._water_mark)
         self._range = {"since": window.since, "until": window.until, "forever": FOREVER}
         self._statuses = statuses(connection)
 
-    def facts(self) -> HistoryFacts:
+    def facts(self, selection: Selection, *, whole_stays: bool = False) -> HistoryFacts:
         run = self._connection.execute(_LATEST_RUN).fetchone()
         run_ended = EndReason(run[0]) if run is not None and run[0] is not None else None
-        stretches = self._stretches(run_ended)
+        sources = tuple(
+            Source(id_, self._stretches(id_, run_ended), bool(exact), name)
+            for id_, exact, name in self._connection.execute(_SOURCES).fetchall()
+        )
         return HistoryFacts(
             window=self._window,
-            agents=self._agents(stretches),
-            stretches=stretches,
+            agents=self._agents(sources, selection, whole_stays=whole_stays),
+            sources=sources,
             run_open=run is not None and run_ended is None,
-            water_mark=None,
+            water_mark=self._water_mark,
             words=frozenset(s.word for s in self._statuses.values() if s.kind is Kind.REPORTED),
         )
 
-    def _stretches(self, run_ended: EndReason | None) -> tuple[RecordedStretch, ...]:
+    def _stretches(self, source: int, run_ended: EndReason | None) -> tuple[RecordedStretch, ...]:
         """Those of the window and the latest before it; one that still goes on ended with its run if that is over."""
         return tuple(
             RecordedStretch(Stretch(*row[:-1]), EndReason(row[-1]) if row[-1] is not None else run_ended)
-            for row in self._connection.execute(_STRETCHES, self._range)
+            for row in self._connection.execute(_STRETCHES, self._range | {"source": source})
         )
 
-    def _agents(self, stretches: tuple[RecordedStretch, ...]) -> tuple[AgentFacts, ...]:
-        descriptions: defaultdict[int, list[Description]] = defaultdict(list)
-        for agent, valid_from, name, team in self._connection.execute(_VERSIONS):
-            descriptions[agent].append(Description(valid_from, name, team))
-        tracked: defaultdict[int, list[Period]] = defaultdict(list)
-        for agent, start, end in self._connection.execute(_TRACKING, self._range):
-            tracked[agent].append(Period(start, end))
-        changes = self._changes(tracked, stretches)
-        return tuple(
-            AgentFacts(
-                agent_id, tuple(descriptions.get(key, ())), tuple(tracked.get(key, ())), tuple(changes.get(key, ()))
-            )
-            for key, agent_id in self._connection.execute(_AGENTS)
+    def _agents(
+        self, sources: tuple[Source, ...], selection: Selection, *, whole_stays: bool
+    ) -> tuple[AgentFacts, ...]:
+        tracks: defaultdict[str, list[int]] = defaultdict(list)
+        for track, agent_id in self._connection.execute(_AGENTS):
+            tracks[agent_id].append(track)
+        descriptions: defaultdict[str, list[Description]] = defaultdict(list)
+        for agent_id, valid_from, name, team in self._connection.execute(_VERSIONS):
+            descriptions[agent_id].append(Description(valid_from, name, team))
+        chosen = select(
+            tuple(AgentFacts(agent_id, tuple(descriptions.get(agent_id, ())), ()) for agent_id in tracks), selection
         )
+        some = None if selection == EVERYBODY else {track for agent in chosen for track in tracks[agent.agent_id]}
+        spells = self._spells(sources, some, whole_stays=whole_stays)
+        return tuple(
+            AgentFacts(agent.agent_id, agent.descriptions, _together(tracks[agent.agent_id], spells), agent.selected)
+            for agent in chosen
+        )
+
+    def _spells(
+        self, sources: tuple[Source, ...], some: set[int] | None, *, whole_stays: bool
+    ) -> dict[int, list[Spell]]:
+        """By track: the spells that meet the window, with their changes; `some`: of these tracks only."""
+        found: defaultdict[int, list[Spell]] = defaultdict(list)
+        for track, start, end, end_not_before, source in self._connection.execute(_TRACKING, self._range):
+            if some is None or track in some:
+                found[track].append(Spell(start, end, end_not_before, source, ()))
+        if not self._with_changes:
+            return found
+        changes = self._changes(found, sources, some)
+        if whole_stays:
+            self._add_ends(found, sources, changes)
+        for track, spells in found.items():
+            mine = changes.get(track, [])
+            found[track] = [
+                spell._replace(changes=tuple(c for c in mine if spell.start <= c.seen <= spell.end))
+                if len(spells) > 1
+                else spell._replace(changes=tuple(mine))
+                for spell in spells
+            ]
+        return found
 
     def _changes(
-        self, tracked: dict[int, list[Period]], stretches: tuple[RecordedStretch, ...]
+        self, spells: Mapping[int, list[Spell]], sources: tuple[Source, ...], some: set[int] | None
     ) -> dict[int, list[Change]]:
         """The transition carried into the window's start, those in it, and those seen late that may belong to it."""
         since, until = min(self._window.since, _LATEST), min(self._window.until, _LATEST)
         words, changes = self._statuses, defaultdict[int, list[Change]](list)
-        for agent, moment, to_status, from_status, uncertainty in self._connection.execute(STATE_AT, {"at": since}):
+        for track, moment, to_status, from_status, uncertainty in self._connection.execute(STATE_AT, {"at": since}):
             seen = moment >> AGENT_BITS
-            if seen == since or any(start <= since < end for start, end in tracked.get(agent, ())):
-                changes[agent].append(_change(words, seen, to_status, from_status, uncertainty))
-        behind = min(until + _look_ahead(stretches, until), _LATEST)
-        keys = {"first": (since + 1) << AGENT_BITS, "behind": behind << AGENT_BITS}
-        for moment, to_status, from_status, uncertainty in self._connection.execute(_TRANSITIONS, keys):
+            if seen == since or any(spell.start <= since < spell.end for spell in spells.get(track, ())):
+                changes[track].append(_change(words, seen, to_status, from_status, uncertainty))
+        behind = min(until + _look_ahead(sources, until), _LATEST)
+        keys: dict[str, object] = {"first": (since + 1) << AGENT_BITS, "behind": behind << AGENT_BITS}
+        if some is not None:
+            keys["agents"] = json.dumps(sorted(some))
+        sql = _TRANSITIONS if some is None else _TRANSITIONS_OF_SOME
+        for moment, to_status, from_status, uncertainty in self._connection.execute(sql, keys):
             seen = moment >> AGENT_BITS
             if seen < until or (uncertainty is not None and seen - uncertainty < until):
                 changes[moment & AGENT_MASK].append(_change(words, seen, to_status, from_status, uncertainty))
         return changes
+
+    def _add_ends(
+        self, spells: Mapping[int, list[Spell]], sources: tuple[Source, ...], changes: dict[int, list[Change]]
+    ) -> None:
+        """Add the change that ends the stay which each track is in at the end of the window, where it is covered."""
+        until = min(self._window.until, _LATEST)
+        covered_until = {
+            source.id: max((s.stretch.last for s in source.stretches if s.stretch.started <= until), default=until)
+            for source in sources
+        }
+        open_until = {
+            track: min(spell.end, covered_until[spell.source])
+            for track, of_track in spells.items()
+            for spell in of_track
+            if spell.start <= until < min(spell.end, covered_until[spell.source])
+            and not (changes.get(track) and changes[track][-1].seen >= until)
+        }
+        if not open_until:
+            return
+        last = max(open_until.values())
+        keys = {"first": until << AGENT_BITS, "agents": json.dumps(sorted(open_until))}
+        for moment, to_status, from_status, uncertainty in self._connection.execute(_NEXT, keys):
+            seen, track = moment >> AGENT_BITS, moment & AGENT_MASK
+            if seen > last or not open_until:
+                return
+            if seen <= open_until.pop(track, -1):
+                changes[track].append(_change(self._statuses, seen, to_status, from_status, uncertainty))
+
+
+def _together(tracks: list[int], spells: Mapping[int, list[Spell]]) -> tuple[Spell, ...]:
+    """The spells of all tracks of an agent, in order of their start."""
+    if len(tracks) == 1:
+        return tuple(spells.get(tracks[0], ()))
+    return tuple(sorted(spell for track in tracks for spell in spells.get(track, ())))
 
 
 def _change(
@@ -161,104 +288,19 @@ def _change(
 ) -> Change:
     return Change(
         seen,
-        seen - uncertainty if uncertainty is not None else None,
+        seen - uncertainty + (uncertainty == EXACT) if uncertainty is not None else None,
         words[from_status] if from_status is not None else None,
         words[to_status],
     )
 
 
-def _look_ahead(stretches: tuple[RecordedStretch, ...], until: int) -> int:
+def _look_ahead(sources: tuple[Source, ...], until: int) -> int:
     """How long after `until` a change that may have happened before it can have been seen, in the same stretch.
 
     The poll that saw the old status was sent before `until`, so it was received less than a gap limit later, and the
     one that saw the new status at most another gap limit after it. The 1 is for the end that does not belong to it.
     """
-    return max((2 * s.stretch.gap_limit_ms + 1 for s in stretches if s.stretch.last >= until), default=0)
-
-
-def _readable_file(path: Path) -> Path:
-    """The file behind all symbolic links: SQLite puts its log beside that one."""
-    found = resolve(path)
-    if not found.exists():
-        raise DatabaseError(
-            f"there is no history database at {path}: give its file with --db, or record one with serve or demo"
-        )
-    if not os.access(found, os.R_OK):
-        raise DatabaseError(
-            f"reading the history database {path} is not allowed to this user: run as the user of serve, or have it "
-            "write the file with --db.mode 0640 for a group"
-        )
-    return found
-
-
-def _fingerprint_at_rest(path: Path) -> tuple[int, int, int] | None:
-    """What changes when the file is written, if nobody has it open for writing; else None.
-
-    A writer keeps its log beside the file while it runs. With none, the file is read as one that does not change:
-    otherwise SQLite would have to put a log there itself, even to read, and leave it, which fails in a folder that
-    cannot be written. Whether that held is known afterwards, by a look at this again.
-    """
-    if any(os.path.lexists(f"{path}{suffix}") for suffix in ("-wal", "-journal")):
-        return None
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def _connect(path: Path, *, immutable: bool) -> sqlite3.Connection:
-    """A connection that can only read, to a file that is a history database of the version that this program reads."""
-    uri = f"file:{quote(os.fsencode(path.absolute()))}?mode=ro" + ("&immutable=1" if immutable else "")
-    with _explained(path):
-        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)
-        try:
-            _check_version(connection, path)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-
-def _check_version(connection: sqlite3.Connection, path: Path) -> None:
-    version = schema_version(connection, path)
-    if version == 0:
-        raise DatabaseError(f"{path} is an empty file, no history database: give another with --db")
-    if version < SCHEMA_VERSION:
-        raise DatabaseError(
-            f"the history database {path} was made by an older version of zohovoice-exporter (its schema is {version}, "
-            f"this program reads {SCHEMA_VERSION}): start serve on it once, which brings it up to date"
-        )
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Turns what SQLite says into a sentence."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise _sentence(error, path) from error
-    except (KeyError, ValueError) as error:  # a status or an end reason that is in no table or enumeration
-        raise damaged(path, f"it holds a value that it cannot hold: {error}") from error
-
-
-def _sentence(error: sqlite3.Error, path: Path) -> DatabaseError:
-    if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in (
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_READONLY,
-    ):
-        return DatabaseError(
-            f"cannot read the history database {path} ({error}): there is a log beside it that this user can neither "
-            "read nor begin anew; run as the user of serve, or copy the file together with its -wal"
-        )
-    return explained(error, path)
+    return max(
+        (2 * s.stretch.gap_limit_ms + 1 for source in sources for s in source.stretches if s.stretch.last >= until),
+        default=0,
+    )

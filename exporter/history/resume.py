@@ -6,7 +6,7 @@ from pathlib import Path
 
 from exporter.history.connection import damaged
 from exporter.history.ids import Ids, StatusKey, agent_ids, status_ids, statuses
-from exporter.history.schema import AGENT_BITS, STATE_AT
+from exporter.history.schema import AGENT_BITS, RECORDER, STATE_AT
 from exporter.model import Agent, AgentId, EndReason, Stretch, Tracked, TrackerState
 
 
@@ -59,10 +59,11 @@ def read_knowledge(connection: sqlite3.Connection, path: Path) -> tuple[TrackerS
 
 
 def _latest_stretch(connection: sqlite3.Connection) -> LatestStretch | None:
-    """The stretch that a restart may continue; None before the first poll."""
+    """The recorder's stretch that a restart may continue; None before the first poll."""
     row = connection.execute(
         "SELECT id, end_reason, first_sent, started, last_sent, last, polls, interval_ms, gap_limit_ms"
-        " FROM coverage ORDER BY id DESC LIMIT 1"
+        " FROM coverage WHERE source = ? ORDER BY started DESC LIMIT 1",
+        (RECORDER,),
     ).fetchone()
     if row is None:
         return None

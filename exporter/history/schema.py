@@ -1,8 +1,8 @@
 """The tables of the history database: the contract between the one writer and every reader. No sqlite_utils in here.
 
 Every instant is an integer: milliseconds since 1970-01-01 UTC. Facts are appended and never changed, but for the three
-places where a fact is still open: the latest stretch of `coverage` (one row, updated by each poll), `tracking` without
-an end, and `run` without an end.
+places where a fact is still open: the recorder's latest stretch of `coverage` (one row, updated by each poll),
+`tracking` without an end, and `run` without an end. Only a purge takes facts away, and says so in `purge`.
 
 `transition` is one B-tree in the order of time. Its key `moment` holds the instant and the agent in one integer,
 `seen << 20 | agent`: appended at the right end only, so that pages are filled to the last byte and a poll dirties one
@@ -20,10 +20,13 @@ agents so found only those count that are tracked at t. This is sound because ea
 transition of its own (`from_status` NULL, `seen` = `tracked_from`), and cheap because a checkpoint is written with the
 poll that makes `CHECKPOINT_EVERY` transitions for each tracked agent (and at least `CHECKPOINT_LEAST`): the cost is a
 matter of the number of agents, not of the age of the database. Checkpoints are derived from the facts and may be
-dropped and written anew; running totals can join them in a later version.
+dropped and written anew. With them stand running totals (`total`), from which the totals of any window follow without
+reading it.
 
-A status is known in [started, last) of a stretch, for the agents tracked then. The stretch of a transition is found by
-time, not stored with it. A reader of a live file must take everything from one read transaction.
+A status is known in [started, last) of a stretch, for the spells of tracking of the same source. The stretch of a
+transition is found by time, not stored with it. A reader of a live file must take everything from one read transaction.
+
+A transition whose `uncertainty` is 1 is exact: (seen - 1, seen] holds one millisecond. Logs that tell times bring such.
 """
 
 from typing import Final
@@ -31,7 +34,7 @@ from typing import Final
 APPLICATION_ID: Final = 0x5A565331
 """`PRAGMA application_id`: the letters ZVS1. A file with another one is another application's."""
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """`PRAGMA user_version` that this program writes and reads; it is the number of the last migration."""
 
 AGENT_BITS: Final = 20
@@ -39,8 +42,12 @@ AGENT_BITS: Final = 20
 
 AGENT_MASK: Final = (1 << AGENT_BITS) - 1
 
-CHECKPOINT_EVERY: Final = 32
-"""A checkpoint is due after so many transitions for each agent tracked: it then costs 0.7 bytes a transition."""
+EXACT: Final = 1
+"""The `uncertainty` of an exact change: (seen - 1, seen] holds one millisecond."""
+
+CHECKPOINT_EVERY: Final = 8
+"""A checkpoint is due after so many transitions for each agent tracked: it then costs 20 bytes a transition, totals
+included, and the totals of a window cost reading about as many transitions of each agent, half of them at each edge."""
 
 CHECKPOINT_LEAST: Final = 1_000
 """But never after fewer transitions than this."""
@@ -219,10 +226,147 @@ VERSION_1: Final = (
 )
 """Every statement of the first version, in order. Once released it is never edited: a change is a new migration."""
 
+# --- version 2: sources, lanes, water-marks, running totals -----------------------------------------------------------
+
+SOURCE: Final = """
+CREATE TABLE source (
+    id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL CHECK (kind IN ('polls', 'log')), -- how it was seen: sampled by polls, or told with exact times
+    file TEXT,         -- name of the file that was imported; NULL for the recorder
+    sha256 TEXT,       -- of its bytes
+    imported INTEGER,  -- when, ms
+    program TEXT,      -- version of the program that did it
+    CHECK ((id = 0) = (file IS NULL)),
+    CHECK ((file IS NULL) = (imported IS NULL))
+) STRICT
+"""
+"""Where coverage comes from. Number 0 is the recorder of this file; each import adds one or more."""
+
+RECORDER: Final = 0
+"""`source.id` of the recorder of this file."""
+
+THE_RECORDER: Final = "INSERT INTO source (id, kind) VALUES (0, 'polls')"
+
+COVERAGE_2: Final = """
+CREATE TABLE coverage (
+    id INTEGER PRIMARY KEY,
+    source INTEGER NOT NULL DEFAULT 0 REFERENCES source (id),
+    run INTEGER NOT NULL REFERENCES run (id), -- that began the stretch; a restart within the gap limit continues it
+    first_sent INTEGER NOT NULL,              -- when its first poll was sent
+    started INTEGER NOT NULL,                 -- and received: known time begins
+    last_sent INTEGER NOT NULL,               -- when its last poll was sent
+    last INTEGER NOT NULL,                    -- and received: known time ends
+    polls INTEGER NOT NULL,                   -- 0: a log that tells every change
+    interval_ms INTEGER NOT NULL,
+    gap_limit_ms INTEGER NOT NULL,            -- no two polls of the stretch were received further apart
+    end_reason TEXT,                          -- a value of EndReason; NULL while it goes on
+    begun INTEGER,                            -- if a purge moved `started`: what it was
+    UNIQUE (source, started),
+    CHECK (polls >= 0),
+    CHECK (interval_ms > 0 OR polls = 0),
+    CHECK (gap_limit_ms > 0 OR polls = 0),
+    CHECK (first_sent <= started),
+    CHECK (last_sent <= last),
+    CHECK (last >= started),
+    CHECK (begun < started),
+    CHECK (polls <> 1 OR (last = started AND last_sent = first_sent))
+) STRICT
+"""
+"""Stretches of a source neither overlap nor touch. Those of different sources may overlap, for different agents.
+
+A purge keeps the stretch of each source that goes on at the water-mark, from there on, or else the one before it, cut
+to its last poll: it tells why the gap that goes on there began. Reports on what is left take both for as long as they
+were, so that a stay that goes on at the water-mark is not taken for one that begins there."""
+
+AGENT_2: Final = f"""
+CREATE TABLE agent (
+    id INTEGER PRIMARY KEY CHECK (id BETWEEN 0 AND {AGENT_MASK}),
+    agent_id TEXT NOT NULL,          -- Zoho's agentId
+    lane INTEGER NOT NULL DEFAULT 0, -- 0: the recorder writes here
+    UNIQUE (agent_id, lane)
+) STRICT
+"""
+"""A track: transitions and spells of tracking of one agent that follow upon each other without overlap. The recorder
+uses lane 0. An import uses the lowest lane of an agent in which its spells neither overlap nor touch others: so every
+rule that holds for one track (the last transition tells the status) goes on holding, and what the agent did is the
+union of its tracks."""
+
+TRACKING_2: Final = """
+CREATE TABLE tracking (
+    agent INTEGER NOT NULL REFERENCES agent (id),
+    tracked_from INTEGER NOT NULL, -- received time of the first complete poll that asked for the agent
+    tracked_until INTEGER,         -- received time of the last one that did; NULL while tracked
+    until_sent INTEGER,            -- when that last one was sent; NULL while tracked, or if version 1 did not store it
+    source INTEGER NOT NULL DEFAULT 0 REFERENCES source (id), -- whose stretches hold for this spell
+    PRIMARY KEY (agent, tracked_from),
+    CHECK (tracked_until IS NULL OR tracked_until >= tracked_from),
+    CHECK (until_sent <= tracked_until)
+) WITHOUT ROWID, STRICT
+"""
+
+TOTAL: Final = """
+CREATE TABLE total (
+    taken INTEGER NOT NULL REFERENCES checkpoint (taken) ON DELETE CASCADE,
+    agent INTEGER NOT NULL, -- agent.id
+    sums BLOB NOT NULL,     -- ms in each status, least, most and stays: of all stays that ended at or before `taken`
+    PRIMARY KEY (taken, agent)
+) WITHOUT ROWID, STRICT
+"""
+"""Running totals at each checkpoint: derived. An agent (a track) has a row at a checkpoint if it was tracked there, or
+at some instant since the checkpoint before it; it counts from the very first transition that is stored. `sums` is
+packed: a row for each status would take twice the room and three times as long to read, and nobody can use them without
+the transitions that follow. `exporter.history.sums` says how."""
+
+PURGE: Final = """
+CREATE TABLE purge (
+    id INTEGER PRIMARY KEY,
+    done INTEGER NOT NULL,  -- when, ms
+    kind TEXT NOT NULL CHECK (kind IN ('before', 'agent', 'pseudonym')),
+    before INTEGER,         -- facts before this instant are gone: the water-mark
+    program TEXT NOT NULL,
+    CHECK ((kind = 'before') = (before IS NOT NULL))
+) STRICT
+"""
+"""What was taken away on purpose. Who was erased is not said: it would be what was to be forgotten."""
+
+VERSION_2_TABLES: Final = (SOURCE, THE_RECORDER, PURGE, TOTAL)
+"""The new tables of version 2; `REBUILT` holds those whose constraints changed."""
+
+REBUILT: Final = (
+    (
+        "agent",
+        "CREATE TEMP TABLE old_agent AS SELECT * FROM agent",
+        AGENT_2,
+        "INSERT INTO agent (id, agent_id) SELECT id, agent_id FROM old_agent",
+    ),
+    (
+        "coverage",
+        "CREATE TEMP TABLE old_coverage AS SELECT * FROM coverage",
+        COVERAGE_2,
+        "INSERT INTO coverage"
+        " (id, run, first_sent, started, last_sent, last, polls, interval_ms, gap_limit_ms, end_reason)"
+        " SELECT id, run, first_sent, started, last_sent, last, polls, interval_ms, gap_limit_ms, end_reason"
+        " FROM old_coverage",
+    ),
+    (
+        "tracking",
+        "CREATE TEMP TABLE old_tracking AS SELECT * FROM tracking",
+        TRACKING_2,
+        "INSERT INTO tracking (agent, tracked_from, tracked_until)"
+        " SELECT agent, tracked_from, tracked_until FROM old_tracking",
+    ),
+)
+"""Small tables that version 2 makes anew: name, and how rows are kept, the table is made and rows are put back."""
+
+REINDEXED: Final = (ONE_OPEN_STRETCH, ONE_OPEN_SPELL)
+
+VIEWS_1: Final = ("transitions",)
+"""The views of version 1, which `views` of today take the place of."""
+
 TABLES: Final = frozenset(
     {
-        "migration", "run", "coverage", "status", "agent", "agent_version", "tracking", "transition", "checkpoint",
-        "carried", "incident",
+        "migration", "run", "source", "coverage", "status", "agent", "agent_version", "tracking", "transition",
+        "checkpoint", "carried", "total", "incident", "purge",
     }
 )  # fmt: skip
 """What a database of this version holds at least."""

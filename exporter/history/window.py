@@ -4,7 +4,7 @@ Instants are milliseconds since 1970-01-01 UTC; a window is half-open. The comma
 the present; only `machine_zone` looks at the machine.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -12,13 +12,12 @@ from zoneinfo import ZoneInfo
 
 from exporter.durations import parse_duration_ms
 from exporter.errors import UsageError
-from exporter.history.calendar import day_of, day_start, from_instant, local_instant, to_instant
+from exporter.history.calendar import WEEKDAYS, day_of, day_start, from_instant, local_instant, to_instant
 from exporter.quoting import shown
 
 DEFAULT_SINCE: Final = "today"
 DEFAULT_UNTIL: Final = "now"
 
-_WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _LATEST: Final = to_instant(datetime(9999, 12, 30, tzinfo=UTC))
 """Later instants could not be printed in a zone east of Greenwich."""
 _ZONE_FILES: Final = "zoneinfo/"
@@ -32,6 +31,8 @@ class Window:
     until: int
     asked_until: int | None = None
     """The end that was asked for, if it lay in the future and `until` was put in its place; else None."""
+    asked_since: int | None = None
+    """The start that was asked for, if facts before `since` were purged; else None."""
 
     @property
     def length(self) -> int:
@@ -56,6 +57,13 @@ def make_window(since: str, until: str, zone: ZoneInfo, now_ms: int) -> Window:
     if end > now_ms:
         return Window(start, now_ms, asked_until=end)
     return Window(start, end)
+
+
+def after_water_mark(window: Window, water_mark: int | None) -> Window:
+    """What is left of `window` when everything before `water_mark` was purged; it may have no length."""
+    if water_mark is None or window.since >= water_mark:
+        return window
+    return replace(window, since=water_mark, until=max(window.until, water_mark), asked_since=window.since)
 
 
 def instant_window(at: int, now_ms: int, zone: ZoneInfo) -> Window:
@@ -147,8 +155,8 @@ def _instant(text: str, zone: ZoneInfo, now_ms: int) -> int | None:
 def _days_ago(word: str, today: date) -> int | None:
     if word in ("today", "yesterday"):
         return ("today", "yesterday").index(word)
-    if word in _WEEKDAYS:
-        return (today.weekday() - _WEEKDAYS.index(word)) % 7
+    if word in WEEKDAYS:
+        return (today.weekday() - WEEKDAYS.index(word)) % 7
     return None
 
 

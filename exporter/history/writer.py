@@ -8,11 +8,10 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
-from sqlite_utils import Database
-
 from exporter.history import connection as file
+from exporter.history.checkpoints import are_missing, checkpoint_after, rebuild_derived, write_checkpoint
 from exporter.history.lock import WriterLock
-from exporter.history.migrations import migrate
+from exporter.history.opening import open_for_writing
 from exporter.history.resume import Knowledge, LatestStretch, read_knowledge
 from exporter.history.runs import (
     RunInfo,
@@ -22,10 +21,10 @@ from exporter.history.runs import (
     end_crashed_run,
     end_run,
 )
-from exporter.history.schema import AGENT_BITS, AGENT_MASK, CHECKPOINT_EVERY, CHECKPOINT_LEAST
+from exporter.history.schema import AGENT_BITS, AGENT_MASK
 from exporter.model import EndReason, Kind, PollFacts, TrackerState
 
-__all__ = ["FactsRefusedError", "HistoryStatistics", "HistoryWriter", "RunInfo"]
+__all__ = ["FactsRefusedError", "HistoryStatistics", "HistoryWriter", "RunInfo", "checkpoint_after"]
 
 _BUSY_TIMEOUT_MS: Final = 1_000
 """How long an open writer waits for other programs' locks: a service has to stop within five seconds, and whoever gives
@@ -42,11 +41,6 @@ class FactsRefusedError(sqlite3.IntegrityError):
 
     A constraint of the schema that is broken is the same kind of mistake and is raised as it is.
     """
-
-
-def checkpoint_after(agents: int) -> int:
-    """After how many transitions a checkpoint is due while so many agents are tracked."""
-    return max(CHECKPOINT_LEAST, CHECKPOINT_EVERY * agents)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +103,14 @@ class HistoryWriter:
         being written by another process, not ours, made by a newer version, damaged, or not to be written here.
         """
         path = file.resolve(path)
-        with contextlib.ExitStack() as on_failure, _explaining(path):
-            lock = WriterLock.acquire(path)
+        with contextlib.ExitStack() as on_failure, file.explaining(path):
+            lock, connection = open_for_writing(
+                path, now_ms=run.started, program=run.version, mode=mode, connection_type=connection_type
+            )
             on_failure.callback(lock.release)
-            file.create_if_missing(path, mode)
-            connection = file.connect(path, connection_type)
             on_failure.callback(connection.close)
-            version = file.schema_version(connection, path)
-            file.set_mode(path, mode)
-            file.prepare_for_writing(connection, path)
-            database = Database(connection, recursive_triggers=False, execute_plugins=False)
-            migrate(database, version, now_ms=run.started, program=run.version)
+            if are_missing(connection, checkpoint_after):  # made by version 1, or left so by an interrupted purge
+                rebuild_derived(connection, after=checkpoint_after)
             writer = HistoryWriter(path, lock, connection, run, checkpoint_after)
             on_failure.pop_all()
         return writer
@@ -152,11 +143,12 @@ class HistoryWriter:
             known.moments.update(moved)
             for agent in left:
                 del known.moments[agent]
-            checkpoint = known.tally.since_checkpoint + len(rows) >= self._checkpoint_after(len(known.moments))
+            since = known.tally.since_checkpoint + len(rows)
+            checkpoint = bool(rows) and since >= self._checkpoint_after(len(known.moments))
             known.latest = latest
             known.tally = known.tally.plus(len(rows), facts.poll.received, checkpoint=checkpoint)
             if checkpoint:
-                self._write_checkpoint(facts.poll.received, known)
+                write_checkpoint(self._connection, facts.poll.received)
         self._known, self._tally = known, known.tally
         return len(rows)
 
@@ -214,17 +206,8 @@ class HistoryWriter:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        connection = self._connection
-        with _explaining(self._path):
-            _roll_back(connection)  # what an earlier failure may have left open
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                connection.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    _roll_back(connection)
-                raise
+        with file.explaining(self._path), file.transaction(self._connection):
+            yield
 
     def _write_stretch(self, facts: PollFacts, latest: LatestStretch | None) -> LatestStretch:
         if latest is None or facts.begins_stretch:
@@ -236,12 +219,13 @@ class HistoryWriter:
         """Who came, who left and who is described anew; returns the ids of those who left."""
         received, agents, execute_many = facts.poll.received, known.agents, self._connection.executemany
         left = [agents[agent_id] for agent_id in facts.left]
-        if not known.moments.keys() >= set(left) or (left and facts.left_at is None):
+        if not known.moments.keys() >= set(left) or (left and facts.left_before is None):
             raise FactsRefusedError("an agent has left that was not tracked, or it is not said when")
-        if left:
+        if left and facts.left_before is not None:
+            last = facts.left_before
             execute_many(
-                "UPDATE tracking SET tracked_until = ? WHERE agent = ? AND tracked_until IS NULL",
-                [(facts.left_at, agent) for agent in left],
+                "UPDATE tracking SET tracked_until = ?, until_sent = ? WHERE agent = ? AND tracked_until IS NULL",
+                [(last.last, last.last_sent, agent) for agent in left],
             )
         if facts.joined:
             execute_many(
@@ -254,15 +238,6 @@ class HistoryWriter:
                 [(agents[agent.agent_id], received, agent.name, agent.team) for agent in facts.described],
             )
         return left
-
-    def _write_checkpoint(self, taken: int, known: Knowledge) -> None:
-        self._connection.execute(
-            "INSERT INTO checkpoint (taken, transitions) VALUES (?, ?)", (taken, known.tally.transitions)
-        )
-        self._connection.executemany(
-            "INSERT INTO carried (taken, moment) VALUES (?, ?)",
-            [(taken, moment) for moment in sorted(known.moments.values())],
-        )
 
 
 def _refuse_unless_next(facts: PollFacts, known: Knowledge) -> None:
@@ -310,22 +285,6 @@ def _rows(facts: PollFacts, known: Knowledge) -> list[_Row]:
     if rows and not rows[0][0] >> AGENT_BITS == rows[-1][0] >> AGENT_BITS == facts.poll.received:
         raise FactsRefusedError("a transition was not seen by the poll that brings it")
     return rows
-
-
-@contextlib.contextmanager
-def _explaining(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into sentences that say what to do."""
-    try:
-        yield
-    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
-        raise  # mistakes in the program: facts that contradict each other, the wrong thread, a closed writer
-    except sqlite3.Error as error:
-        raise file.explained(error, path) from error
-
-
-def _roll_back(connection: sqlite3.Connection) -> None:
-    if connection.in_transaction:
-        connection.execute("ROLLBACK")
 
 
 def _size(path: Path) -> int:

@@ -316,7 +316,8 @@ _HISTORY_FAMILIES: Final = (
     Family(
         "zohovoice_history_gaps_total",
         Type.COUNTER,
-        "Gaps in the history's knowledge: stretches of good polls that ended, counted when the next one begins. "
+        "Gaps in the history's knowledge: stretches of good polls that ended, counted when the first poll of the next "
+        "one is written. "
         f"{_PROCESS}",
     ),
     Family(

@@ -149,8 +149,6 @@ class Instruments:
         self._tracked = len(state.agents)
         self._poll_ended(poll.received, duration_s)
         self._values.set("zohovoice_last_poll_success_timestamp_seconds", value=poll.received / 1000)
-        if facts.previous_ended is not None:
-            self._values.add("zohovoice_history_gaps_total")
         known = len(self._agents.labels.labels)
         moves = self._agents.follow(facts, state)
         self._values.add("zohovoice_unrecognised_status_total", amount=self._agents.unrecognised)
@@ -215,6 +213,10 @@ class Instruments:
     def history_lost(self, transitions: int) -> None:
         """So many transitions were given up."""
         self._values.add("zohovoice_history_lost_transitions_total", amount=transitions)
+
+    def history_gap(self) -> None:
+        """A stretch of good polls has ended, and the first poll of the next one is on disk."""
+        self._values.add("zohovoice_history_gaps_total")
 
     def history_statistics(self, statistics: HistoryStatistics) -> None:
         """What the history holds now."""

@@ -59,7 +59,7 @@ def machine_value(value: object, kind: ColumnKind, zone: ZoneInfo) -> JsonValue:
 def _number(value: float, kind: ColumnKind) -> float | None:
     if value - value != 0:  # JSON has neither NaN nor infinity
         return None
-    return round(value, _SHARE_DIGITS) if kind is ColumnKind.SHARE else value
+    return round(value, _SHARE_DIGITS) if kind in (ColumnKind.SHARE, ColumnKind.NUMBER) else value
 
 
 def machine_meta(report: Report) -> dict[str, JsonValue]:
@@ -164,6 +164,8 @@ def people_text(value: Cell, kind: ColumnKind, zone: ZoneInfo, *, offset: bool =
         return clock_text(value)
     if kind is ColumnKind.SHARE:
         return f"{value * 100:.1f} %"
+    if kind is ColumnKind.NUMBER:
+        return f"{value:.2f}"
     if kind is ColumnKind.INSTANT:
         return _local_text(int(value), zone, offset=offset)
     return str(value)
@@ -176,10 +178,24 @@ def _local_text(milliseconds: int, zone: ZoneInfo, *, offset: bool) -> str:
     return shown.isoformat(" ", timespec="seconds")
 
 
+def telling(report: Report) -> list[Column]:
+    """The columns that say anything to people: not flags that are never set, nor what is known of no row."""
+    if not report.rows:
+        return list(report.columns)
+    return [
+        column
+        for column in report.columns
+        if any(row.get(column.name) is not None for row in report.rows)
+        and (column.kind is not ColumnKind.FLAG or any(row.get(column.name) for row in report.rows))
+    ]
+
+
 def heading(column: Column) -> str:
     """A column's name for people; the unit goes, because `h:mm:ss` needs none."""
-    name = column.name.removesuffix("_seconds") if column.kind is ColumnKind.DURATION else column.name
-    return name.replace("_", " ")
+    if column.kind is not ColumnKind.DURATION:
+        return column.name.replace("_", " ")
+    name = column.name.removesuffix("_seconds")
+    return "agent time" if name == "agent" else name.replace("_", " ")
 
 
 def notes(report: Report) -> list[str]:
@@ -253,7 +269,7 @@ def _markdown_text(text: str) -> str:
 
 def is_number(column: Column) -> bool:
     """Whether the column is set to the right."""
-    return column.kind in (ColumnKind.DURATION, ColumnKind.SHARE, ColumnKind.COUNT)
+    return column.kind in (ColumnKind.DURATION, ColumnKind.SHARE, ColumnKind.COUNT, ColumnKind.NUMBER)
 
 
 STREAMS: Final[Mapping[str, Callable[[Report], Iterator[str]]]] = {

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 from rich.cells import cell_len
 
-from exporter.report.formats import heading, is_number, notes, people_text
-from exporter.report.model import Column, ColumnKind, Report
+from exporter.report.formats import heading, is_number, notes, people_text, telling
+from exporter.report.model import Column, Report
 
 _BETWEEN: Final = "  "
 _ALWAYS_KEPT: Final = 6
@@ -38,7 +38,7 @@ def write_table(report: Report, stream: TextIO, *, width: int | None = None) -> 
     write, terminal_width = _writer(stream)
     width = width or terminal_width
     zone = ZoneInfo(report.timezone)
-    columns = _telling(report)
+    columns = telling(report)
     texts = [
         [people_text(row.get(column.name), column.kind, zone, offset=False) for column in columns]
         for row in report.rows
@@ -76,18 +76,6 @@ def _writer(stream: TextIO) -> tuple[Callable[[Line], None], int | None]:
         console.print(Text.assemble(*line), soft_wrap=True)
 
     return coloured, console.width
-
-
-def _telling(report: Report) -> list[Column]:
-    """The columns that say anything: not flags that are never set, nor what is known of no row."""
-    if not report.rows:
-        return list(report.columns)
-    return [
-        column
-        for column in report.columns
-        if any(row.get(column.name) is not None for row in report.rows)
-        and (column.kind is not ColumnKind.FLAG or any(row.get(column.name) for row in report.rows))
-    ]
 
 
 def _fitting(columns: Sequence[Column], widths: Sequence[int], width: int | None) -> list[int]:

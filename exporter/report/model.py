@@ -19,6 +19,8 @@ class ColumnKind(Enum):
     SHARE = "share"
     """0 to 1; people read a percentage."""
     COUNT = "count"
+    NUMBER = "number"
+    """With a fraction, such as a mean or a rate; people read two digits of it."""
     FLAG = "flag"
 
 

@@ -1,38 +1,39 @@
 """The reports of the history: pure functions of what was read, each in a module of its own."""
 
-from collections.abc import Mapping
-from typing import Final, Protocol
-from zoneinfo import ZoneInfo
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from exporter.history.facts import HistoryFacts
+from exporter.history.question import Question
 from exporter.history.reports.at import at
 from exporter.history.reports.coverage import coverage
+from exporter.history.reports.intervals import intervals
+from exporter.history.reports.long import long
+from exporter.history.reports.matrix import matrix
+from exporter.history.reports.occupancy import availability, occupancy
+from exporter.history.reports.sessions import sessions
 from exporter.history.reports.summary import summary
 from exporter.history.reports.timeline import timeline
 from exporter.history.reports.transitions import transitions
-from exporter.history.window import Window
 from exporter.report.model import Report
 
+HistoryReport = Callable[[HistoryFacts, Question], Report]
+"""How every report is asked for: from facts that were read for the question's window, or a wider one.
 
-class HistoryReport(Protocol):
-    """How every report is asked for."""
-
-    def __call__(
-        self, facts: HistoryFacts, window: Window, *, zone: ZoneInfo, now: int, statuses: frozenset[str] | None = None
-    ) -> Report:
-        """The report on `window`, which lies in the window that `facts` were read for.
-
-        `now` (milliseconds since 1970-01-01 UTC) decides how far the latest stretch goes on; times are written in
-        `zone`; `statuses` leaves out rows on other statuses. Instants and durations in the result are milliseconds.
-        """
-        ...
-
+Instants and durations in the result are milliseconds.
+"""
 
 REPORTS: Final[Mapping[str, HistoryReport]] = {
     "timeline": timeline,
     "summary": summary,
     "at": at,
+    "sessions": sessions,
+    "intervals": intervals,
+    "occupancy": occupancy,
+    "availability": availability,
     "transitions": transitions,
+    "matrix": matrix,
+    "long": long,
     "coverage": coverage,
 }
 """By the name of the command."""

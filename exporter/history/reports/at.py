@@ -1,11 +1,12 @@
 """`at`: the status of each agent at one instant, since when, and how old the evidence is."""
 
+from dataclasses import replace
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from exporter.history.algebra import covered_time, status_at
-from exporter.history.facts import HistoryFacts
-from exporter.history.reports.common import header, in_order, kinds_of, share, tally, wanted
+from exporter.history.facts import AgentFacts, HistoryFacts, Source, Spell
+from exporter.history.question import Question
+from exporter.history.reports.common import header, in_order, kinds_of, share, tally
 from exporter.history.window import Window
 from exporter.model import Kind
 from exporter.report.model import Cell, Column, ColumnKind, Report
@@ -21,24 +22,23 @@ COLUMNS: Final = (
 FORMULA: Final = (
     "status: the interval that holds the instant; since: when the last recorded change into it was seen, whatever gaps "
     "lie between; evidence_age: the time since the latest complete poll, where that is recorded, else the most that it "
-    "can be; coverage: the part of the agents whose status is known"
+    "can be, and 0 where a log of exact changes covers the instant; coverage: the part of the agents whose status is "
+    "known"
 )
 
 
-def at(
-    facts: HistoryFacts, window: Window, *, zone: ZoneInfo, now: int, statuses: frozenset[str] | None = None
-) -> Report:
-    """A row for each agent tracked at `window.since`; `window` is that instant's (`window.instant_window`).
+def at(facts: HistoryFacts, question: Question) -> Report:
+    """A row for each agent tracked at `question.window.since`; the window is that instant's (`window.instant_window`).
 
     The header's times are those of an instant: since and until are equal and no seconds are counted.
     """
-    instant = window.since
-    covered = covered_time(facts, now)
-    counted = tally(facts.agents, covered, Window(instant, instant + 1))
+    instant = question.window.since
+    covered = covered_time(facts, question.now, question.rules)
+    counted = tally(facts.agents, covered, question.window)
     rows: list[dict[str, Cell]] = []
-    for agent in in_order(facts.agents, instant):
+    for agent in in_order(facts.agents, instant) if question.window.length else ():  # else purged
         found = status_at(agent, covered, instant)
-        if found is None or not wanted(found[0], statuses):
+        if found is None or not question.wants(found[0]):
             continue
         status, since = found
         rows.append(
@@ -47,27 +47,45 @@ def at(
                 "name": agent.description_at(instant).name,
                 "status": status.word,
                 "since": since,
-                "evidence_age_seconds": _evidence_age(facts, instant, since),
+                "evidence_age_seconds": _evidence_age(facts, agent, instant, since),
                 "provisional": status.kind is not Kind.UNKNOWN and covered.is_provisional(instant + 1),
             }
         )
-    meta = header("at", facts, Window(instant, instant), zone, counted, FORMULA)
-    meta |= {"at": instant, "tracked_seconds": 0, "covered_seconds": 0, "known_seconds": 0, "unknown_seconds": 0}
+    meta = header("at", facts, replace(question, window=Window(instant, instant)), counted, FORMULA)
+    asked = question.window.asked_since
+    meta |= {
+        "at": instant if asked is None else asked,
+        "tracked_seconds": 0,
+        "covered_seconds": 0,
+        "known_seconds": 0,
+        "bridged_seconds": 0,
+        "unknown_seconds": 0,
+    }
     meta["coverage"] = share(counted.known, counted.tracked)
-    return Report(meta, COLUMNS, rows, kinds_of(meta), zone.key)
+    return Report(meta, COLUMNS, rows, kinds_of(meta), question.zone.key)
 
 
-def _evidence_age(facts: HistoryFacts, instant: int, since: int | None) -> int | None:
-    """Milliseconds from the latest complete poll to `instant`.
+def _evidence_age(facts: HistoryFacts, agent: AgentFacts, instant: int, since: int | None) -> int | None:
+    """Milliseconds from the latest evidence of `agent` to `instant`, of whichever source that tracks it then."""
+    spells = [spell for spell in agent.spells if spell.start <= instant < spell.end]
+    ages = (_age(source, spell, instant, since) for source in facts.sources for spell in spells)
+    return min((age for age in ages if age is not None), default=None)
+
+
+def _age(source: Source, spell: Spell, instant: int, since: int | None) -> int | None:
+    """Milliseconds from the latest complete poll of `source` to `instant`; None if the spell is not its, or none was.
 
     Polls inside a stretch leave no trace unless something changed. There it is the most that it can be: a stretch has
-    a poll at least every gap limit, one at its start and one where the status began.
+    a poll at least every gap limit, one at its start and one where the status, or the tracking, began. A log of exact
+    changes is evidence of each instant that it covers.
     """
-    begun = [known.stretch for known in facts.stretches if known.stretch.started <= instant]
-    if not begun:
+    begun = [known.stretch for known in source.stretches if known.stretch.started <= instant]
+    if spell.source != source.id or not begun:
         return None
     latest = begun[-1]
     if latest.last <= instant:
         return instant - latest.last
-    polled = latest.started if since is None else max(latest.started, since)
+    if source.exact:
+        return 0
+    polled = max(latest.started, spell.start, latest.started if since is None else since)
     return min(instant - polled, latest.gap_limit_ms)

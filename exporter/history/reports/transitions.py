@@ -1,12 +1,12 @@
 """`transitions`: the recorded changes themselves, with both bounds."""
 
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from exporter.history.algebra import covered_time
-from exporter.history.facts import AgentFacts, Change, HistoryFacts
-from exporter.history.reports.common import header, kinds_of, tally, wanted
-from exporter.history.window import Window
+from exporter.history.facts import AgentFacts, HistoryFacts
+from exporter.history.question import Question
+from exporter.history.reports.changes import SeenChange, is_selected, seen_changes
+from exporter.history.reports.common import header, kinds_of, tally
 from exporter.report.model import Cell, Column, ColumnKind, Report
 
 COLUMNS: Final = (
@@ -17,37 +17,36 @@ COLUMNS: Final = (
     Column("seen", ColumnKind.INSTANT),
     Column("name"),
     Column("uncertainty_seconds", ColumnKind.DURATION),
+    Column("through_gap", ColumnKind.FLAG),
+    Column("quality"),
 )
 FORMULA: Final = (
     "changes seen by a poll that was received in the window; each happened after not_before and not after seen; the "
-    "first observation of an agent since it is tracked has neither from_status nor not_before"
+    "first observation of an agent since it is tracked has neither from_status nor not_before; through_gap: it was not "
+    "seen to happen, because nobody was looking in between"
 )
 
 
-def transitions(
-    facts: HistoryFacts, window: Window, *, zone: ZoneInfo, now: int, statuses: frozenset[str] | None = None
-) -> Report:
-    """Every transition seen in `window`, in order of time, then by agent; `statuses` picks those *into* a status."""
-    counted = tally(facts.agents, covered_time(facts, now), window)
+def transitions(facts: HistoryFacts, question: Question) -> Report:
+    """Every transition seen in the window, in order of time, then by agent; `statuses` picks those *into* a status."""
+    covered = covered_time(facts, question.now, question.rules)
+    counted = tally(facts.agents, covered, question.window)
     found = [
-        (change, agent)
+        (seen, agent)
         for agent in facts.agents
-        for change in agent.changes
-        if window.since <= change.seen < window.until
-        and wanted(change.to_status, statuses)
-        and _is_selected(agent, change)
+        for seen in seen_changes(agent, covered)
+        if question.window.since <= seen.change.seen < question.window.until
+        and question.wants(seen.change.to_status)
+        and is_selected(agent, seen.change.seen)
     ]
-    found.sort(key=lambda pair: (pair[0].seen, len(pair[1].agent_id), pair[1].agent_id))
-    rows = [_row(agent, change) for change, agent in found]
-    meta = header("transitions", facts, window, zone, counted, FORMULA)
-    return Report(meta, COLUMNS, rows, kinds_of(meta), zone.key)
+    found.sort(key=lambda pair: (pair[0].change.seen, len(pair[1].agent_id), pair[1].agent_id))
+    rows = [_row(agent, seen) for seen, agent in found]
+    meta = header("transitions", facts, question, counted, FORMULA)
+    return Report(meta, COLUMNS, rows, kinds_of(meta), question.zone.key)
 
 
-def _is_selected(agent: AgentFacts, change: Change) -> bool:
-    return agent.selected is None or any(start <= change.seen < end for start, end in agent.selected)
-
-
-def _row(agent: AgentFacts, change: Change) -> dict[str, Cell]:
+def _row(agent: AgentFacts, seen: SeenChange) -> dict[str, Cell]:
+    change = seen.change
     return {
         "agent_id": agent.agent_id,
         "from_status": change.from_status.word if change.from_status is not None else None,
@@ -56,4 +55,6 @@ def _row(agent: AgentFacts, change: Change) -> dict[str, Cell]:
         "seen": change.seen,
         "name": agent.description_at(change.seen).name,
         "uncertainty_seconds": change.seen - change.not_before if change.not_before is not None else None,
+        "through_gap": seen.through_gap,
+        "quality": seen.quality.value,
     }

@@ -1,0 +1,1 @@
+"""Care of a history database: purge, backup, check, rebuild, compact. Nothing in here records anything."""

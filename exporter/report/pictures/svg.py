@@ -1,0 +1,129 @@
+"""The words that pictures are written in: escaped SVG elements, lengths, and text that fits its place. Pure."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Final, TypeVar
+from unicodedata import combining, east_asian_width
+
+from exporter.model import storable
+from exporter.report.palette import Look, Texture
+
+T = TypeVar("T")
+
+Svg = str
+"""Markup that is well formed and escaped; everything from outside went through `words` or an attribute."""
+
+WIDTH: Final = 1000
+"""Of every picture, in units of its own: the page scales them."""
+
+_NARROW: Final = 6.6
+"""Units that a character of a label takes at 12 units of height, in a font that runs wide."""
+_SMALL: Final = 11 / 12
+"""Text on bars is that much smaller."""
+
+
+def words(text: str) -> Svg:
+    """Text from anywhere as markup: no control or direction mark is left in it, and nothing that acts."""
+    return escape(storable(text))
+
+
+def length(value: float) -> str:
+    """A number of units, exact to a thousandth."""
+    return f"{value:.3f}".rstrip("0").rstrip(".")
+
+
+def tag(name: str, *children: Svg, **attributes: str | float) -> Svg:
+    """An element. `class_` is `class`, and other `_` in names of attributes are `-`."""
+    written = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{words(value) if isinstance(value, str) else length(value)}"'
+        for key, value in attributes.items()
+    )
+    return f"<{name}{written}>{''.join(children)}</{name}>" if children else f"<{name}{written}/>"
+
+
+def svg(height: float, label: str, children: Iterable[Svg]) -> Svg:
+    """A whole picture: `label` is what a screen reader says of it before its parts."""
+    return tag(
+        "svg",
+        *children,
+        xmlns="http://www.w3.org/2000/svg",
+        class_="picture",
+        viewBox=f"0 0 {WIDTH} {length(height)}",
+        width=WIDTH,
+        height=height,
+        role="group",
+        aria_label=label,
+    )
+
+
+def bar(title: str, *shapes: Svg) -> Svg:
+    """Shapes that belong together: the keyboard stops at them, a screen reader says `title`, and so does the page.
+
+    The ring of the focus goes around the rectangle or the group among them.
+    """
+    told = words(title)
+    return tag(
+        "g",
+        f"<title>{told}</title>",
+        *shapes,
+        f'<text class="tip" x="0" y="14">{told}</text>',
+        class_="bar",
+        tabindex="0",
+        role="img",
+    )
+
+
+def hint() -> Svg:
+    """Where the title of the bar that has the focus will stand."""
+    return tag(
+        "text", "Tab goes from bar to bar and shows its times here.", class_="hint", x=0, y=14, aria_hidden="true"
+    )
+
+
+HINT_HEIGHT: Final = 22
+
+
+def label(text: str, x: float, y: float, kind: str = "", *, anchor: str = "") -> Svg:
+    """Text for the eye alone: what it says is in a title or in the table, too."""
+    attributes: dict[str, str | float] = {"class_": kind} if kind else {}
+    if anchor:
+        attributes["text_anchor"] = anchor
+    return tag("text", words(text), x=x, y=y, aria_hidden="true", **attributes)
+
+
+def written_on(look: Look, wordings: Sequence[str], x: float, y: float, width: float) -> Svg:
+    """The first of `wordings` that fits on a shape of `look` which begins at `x`; "" if none does."""
+    for wording in wordings:
+        if label_width(wording) * _SMALL + 8 <= width:
+            kind = f"word {look.slug}-ink" if look.texture is Texture.PLAIN else f"word {look.slug}-ink on-texture"
+            return label(wording, x + width / 2, y, kind, anchor="middle")
+    return ""
+
+
+def label_width(text: str) -> float:
+    """About how many units `text` takes as a label; rather too many than too few."""
+    return _NARROW * sum(_cells(character) for character in text)
+
+
+def _cells(character: str) -> float:
+    if combining(character):
+        return 0
+    return 1.9 if east_asian_width(character) in "WF" else 1
+
+
+def fitted(text: str, room: float) -> str:
+    """`text`, or as much of its beginning as fits into `room` units with an ellipsis; "" where not even that does."""
+    if label_width(text) <= room:
+        return text
+    kept, left = "", room - label_width("…")
+    for character in text:
+        left -= label_width(character)
+        if left < 0:
+            break
+        kept += character
+    return f"{kept.rstrip()}…" if kept else ""
+
+
+def panels(items: Sequence[T], size: int) -> list[Sequence[T]]:
+    """`items` in parts of at most `size`, so that each fits on a printed page and has its axis near."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
