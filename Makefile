@@ -43,8 +43,13 @@ format: $(VENV)/.dev ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev ## print what things cost, as ratios taken side by side
-	$(BIN)/python -m tests.benchmarks $(ARGS)
+# DuckDB attached to SQLite races too, in a version of its own.
+$(VENV)/race: requirements/race.txt $(VENV)/.dev
+	$(PIP) install --require-hashes --upgrade --target $@ -r requirements/race.txt
+	@touch $@
+
+bench: $(VENV)/race ## print what things cost, as ratios taken side by side
+	$(BIN)/python -m tests.benchmarks --duckdb $(VENV)/race $(ARGS)
 
 dashboards: $(VENV)/.dev ## write grafana/dashboards/*.json anew from their source
 	$(BIN)/python -m grafana.build

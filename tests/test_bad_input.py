@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from exporter.cli.settings_table import SETTINGS, Shape
+from exporter.history.reports import REPORTS
+from exporter.history.schema import SCHEMA_VERSION
 from exporter.history.writer import HistoryWriter, RunInfo
 from exporter.model import AVAILABLE, BUSY, Agent, EndReason, Poll
 from exporter.tracker import Pace, advance
@@ -58,6 +60,7 @@ DURATION = "is not a duration: write it as in Prometheus, such as 30s, 5m or 1h3
 IDS = "stands where an id is expected: decimal digits, parted by commas"
 ADDRESS = "must be an address such as https://voice.zoho.com: '///' names no host"
 SWITCH = "is neither true nor false"
+NO_CLASS = "belongs to no class, because it says that the status is not known: leave it out"
 NO_FILE = "cannot read the file {tmp}/none: No such file or directory"
 
 # Each setting once: a wrong text, and what is said of it after the place where it stands.
@@ -91,6 +94,10 @@ WRONG: dict[str, tuple[str, str]] = {
                      "polls; make it longer"),
     "db": ("~nobody-here/x", ": '~nobody-here/x' begins with a home directory that does not exist"),
     "db.mode": ("0666", ": '0666' makes no sense for a database: use 0600, or 0640 to let a group read"),
+    "classes.handling": ("On Call,absent", f": 'absent' {NO_CLASS}"),
+    "classes.available": ("unknown", f": 'unknown' {NO_CLASS}"),
+    "classes.not-ready": ("error", f": 'error' {NO_CLASS}"),
+    "classes.offline": ("Offline, absent", f": 'absent' {NO_CLASS}"),
     "metrics.per-agent": ("2", f": '2' {SWITCH}"),
     "metrics.agent-seconds": ("oui", f": 'oui' {SWITCH}"),
     "metrics.agent-limit": ("1e3", ": '1e3' is not a whole number from 1 to 10000000"),
@@ -242,12 +249,16 @@ def _loop(path: Path) -> None:
     path.symlink_to(path)
 
 
-DAMAGED = "and is left as it is; restore a backup of it, or move it away to begin a new history"
+DAMAGED = (
+    "and is left as it is: run zohovoice-exporter history check --db {db} to see what is damaged and "
+    "zohovoice-exporter history export --db {db} to save what can be read, then restore a backup, "
+    "or move the file away to begin a new history"
+)
 DATABASES: dict[str, tuple[Callable[[Path], object], str]] = {
     "made by a newer version": (
         _newer,
         "the history database {db} was made by a newer version of zohovoice-exporter (its schema is 999, this program "
-        f"knows 1); upgrade this program or {CHOOSE}",
+        f"knows {SCHEMA_VERSION}); upgrade this program or {CHOOSE}",
     ),
     "without a schema version": (
         _without_version, f"the history database {{db}} is damaged (its schema version is 0) {DAMAGED}",
@@ -266,7 +277,7 @@ DATABASES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a directory": (_directory, f"cannot open the history database {{db}}: it is not a file; {CHOOSE}"),
     "a loop of links": (_loop, f"cannot open the history database {{db}} (Symlink loop from '{{db}}'); {CHOOSE}"),
 }  # fmt: skip
-READERS = (["summary"], ["timeline"], ["transitions"], ["coverage"], ["at", "now"])
+READERS = (*([name] for name in REPORTS if name != "at"), ["at", "now"])
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,10 @@ from exporter.cli.settings_table import CONFIG_FILE, SETTINGS
 from tests.support.cli import run
 
 GROUPS = {
-    "history": ("timeline", "summary", "at", "transitions", "coverage"),
+    "history": (
+        *("timeline", "summary", "at", "sessions", "intervals", "occupancy", "availability", "transitions", "matrix"),
+        *("long", "coverage", "check", "backup", "purge", "rebuild", "export", "import", "compact"),
+    ),
     "status": ("get", "set", "override"),
     "agents": ("list",),
     "auth": ("exchange", "show", "revoke"),
@@ -90,7 +93,16 @@ def test_the_top_help_imports_click_and_nothing_of_weight(arguments: tuple[str, 
 @pytest.mark.parametrize("group", ["history", "status", "auth", "agents"])
 def test_the_help_of_a_group_loads_neither_http_nor_database_nor_tables(group: str) -> None:
     loaded = modules_after(group, "--help")
-    assert not loaded & {"httpx", "sqlite3", "sqlite_utils", "rich", "starlette", "uvicorn", "prometheus_client"}
+    assert not loaded & {
+        "httpx",
+        "sqlite3",
+        "sqlite_utils",
+        "rich",
+        "jinja2",
+        "starlette",
+        "uvicorn",
+        "prometheus_client",
+    }
 
 
 def test_the_version_is_that_of_the_package() -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import sqlite3
 from io import StringIO
 from pathlib import Path
@@ -109,6 +110,13 @@ FIELDS = {
     "summary": "agent_id name status duration_seconds min_seconds max_seconds share stays",
     "at": "agent_id name status since evidence_age_seconds",
     "transitions": "agent_id from_status to_status not_before seen",
+    "sessions": "agent_id name start end duration_seconds staffed_seconds",
+    "intervals": "start end status agent_seconds mean_agents peak_agents least_agents",
+    "occupancy": "agent_id name handling_seconds available_seconds not_ready_seconds staffed_seconds occupancy "
+    "occupancy_of_staffed coverage provisional",
+    "availability": "agent_id name available_seconds staffed_seconds availability ready coverage provisional",
+    "matrix": "from_status to_status changes through_gap_changes per_staffed_hour",
+    "long": "agent_id name status start end duration_seconds",
     "coverage": "start end duration_seconds covered reason",
 }
 
@@ -150,6 +158,153 @@ def test_the_database_may_be_named_by_variable_or_file(db: Path, tmp_path: Path)
     assert by_variable.out == by_file.out == history(db, "coverage", *WINDOW).out
 
 
+# What each report takes beside --since, --until (or TIME), --tz, --agent, --team, --format, --output, --db.
+TAKEN = {
+    "timeline": "--status --quality --weekday --hours --edges --bridge",
+    "summary": "--status --weekday --hours --by --share-of --stays --edges --bridge --classes.offline",
+    "at": "--status --edges --bridge",
+    "sessions": "--weekday --hours --by --edges --bridge --classes.offline",
+    "intervals": "--status --step --fewer-than --weekday --hours --by --edges --bridge --classes.offline",
+    "occupancy": "--weekday --hours --by --edges --bridge --classes.offline",
+    "availability": "--weekday --hours --by --edges --bridge --classes.offline",
+    "transitions": "--status --weekday --hours",
+    "matrix": "--status --weekday --hours --by --edges --bridge --classes.offline",
+    "long": "--status --over --weekday --hours --edges --bridge --classes.offline",
+    "coverage": "",
+}
+EXAMPLES = {
+    "--status": "On Call",
+    "--quality": "sampled",
+    "--weekday": "mon-fri",
+    "--hours": "09:00-17:30",
+    "--by": "day",
+    "--share-of": "window",
+    "--stays": "",
+    "--edges": "midpoint",
+    "--bridge": "5m",
+    "--step": "15m",
+    "--fewer-than": "2",
+    "--over": "10m",
+    "--classes.offline": "Offline",
+}
+
+
+def asking(report: str) -> tuple[str, ...]:
+    return (report, "2023-11-14T22:00:45Z") if report == "at" else (report, *WINDOW)
+
+
+@pytest.mark.parametrize("report", TAKEN)
+def test_a_report_takes_its_options_and_refuses_those_of_others(db: Path, report: str) -> None:
+    taken = TAKEN[report].split()
+    for flag, value in EXAMPLES.items():
+        value = {"matrix": "team", "intervals": "class"}.get(report, value) if flag == "--by" else value
+        done = history(db, *asking(report), flag, *([value] if value else []))
+        if flag in taken:
+            assert (done.code, done.err) == (0, ""), flag
+        else:
+            assert (done.code, done.out) == (2, ""), flag
+            assert f"No such option: {flag}" in done.err or f"No such option '{flag}'" in done.err
+
+
+def test_the_options_of_the_reports_are_those_that_are_tested() -> None:
+    shared = {"--since", "--until", "--tz", "--agent", "--team", "--format", "--output", "--db", "--config.file"}
+    classes = {"--classes.handling", "--classes.available", "--classes.not-ready"}
+    for report, taken in TAKEN.items():
+        found = set(re.findall(r"(?m)^  (--[a-z.-]+)", run("history", report, "--help").out))
+        assert found - shared - classes == set(taken.split()), report
+
+
+class TestOptions:
+    def summary(self, db: Path, *arguments: str) -> dict[tuple[str, ...], dict[str, str]]:
+        found = rows(history(db, "summary", *WINDOW, *arguments))
+        keys = [key for key in ("agent_id", "team", "day", "week", "month", "status", "class") if key in found[0]]
+        return {tuple(row[key] for key in keys): row for row in found}
+
+    def test_groups_have_their_columns_and_rows(self, db: Path) -> None:
+        # Ann is Available 30 + 30 s and On Call 30 s; Ben is Offline 90 s.
+        by_team = self.summary(db, "--by", "team")
+        assert by_team["Sales", "On Call"]["duration_seconds"] == "30"
+        assert by_team["Support", "Offline"]["agents"] == "1"
+        total = self.summary(db, "--by", "total")
+        assert {key[0]: row["duration_seconds"] for key, row in total.items()} == {
+            "Available": "60",
+            "On Call": "30",
+            "Offline": "90",
+            "unknown": "1080",
+            "Busy": "0",  # Ben was, some time in the last 30 s
+        }
+        by_day = self.summary(db, "--by", "day", "--by", "agent", "--by", "month", "--by", "week")
+        assert by_day["1001", "2023-11-14", "2023-W46", "2023-11", "On Call"]["duration_seconds"] == "30"
+
+    def test_classes_are_settings(self, db: Path, tmp_path: Path) -> None:
+        assert self.summary(db, "--by", "class")["offline",]["duration_seconds"] == "90"
+        swapped = ("--classes.offline", "On call", "--classes.handling", "Offline")
+        assert self.summary(db, "--by", "class", *swapped)["offline",]["duration_seconds"] == "30"
+        config = tmp_path / "c.yml"
+        config.write_text("classes:\n  handling: [Available, Onbreak]\n  available: ''\n  not-ready: Busy\n")
+        (_, ann) = rows(history(db, "occupancy", *WINDOW, "--config.file", str(config)))
+        assert (ann["handling_seconds"], ann["available_seconds"], ann["not_ready_seconds"]) == ("60", "0", "30")
+        (_, ann) = rows(history(db, "occupancy", *WINDOW, env={"ZOHOVOICE_CLASSES_HANDLING": "Lunch"}))
+        assert (ann["handling_seconds"], ann["available_seconds"], ann["not_ready_seconds"]) == ("0", "60", "30")
+
+    def test_shares_may_be_of_the_window(self, db: Path) -> None:
+        assert self.summary(db)["1001", "On Call"]["share"] == "0.333333"
+        assert self.summary(db, "--share-of", "window")["1001", "On Call"]["share"] == "0.047619"
+
+    def test_stays_are_read_beyond_the_window(self, db: Path) -> None:
+        # On Call began at 23:00:30; where the window ends, nobody knows yet that the gap cuts it.
+        early = ("--since", "2023-11-14T23:00:10", "--until", "2023-11-14T23:00:40", "--tz", "Europe/Berlin")
+        found = {(row["name"], row["status"]): row for row in rows(history(db, "summary", *early, "--stays"))}
+        assert found["Ann", "On Call"]["censored_stays"] == "1"
+        assert found["Ann", "On Call"]["last_end"] == "2023-11-14T23:01:00+01:00"
+
+    def test_edges_move_by_the_policy(self, db: Path) -> None:
+        # Ann's change was seen at 30 s; the poll before was sent at 0 s.
+        assert self.summary(db, "--edges", "midpoint")["1001", "On Call"]["duration_seconds"] == "45"
+        assert self.summary(db, "--edges", "not-before")["1001", "On Call"]["duration_seconds"] == "60"
+
+    def test_a_gap_is_bridged_for_what_lies_on_both_sides_of_it_even_outside_the_window(self, db: Path) -> None:
+        # Ben is Offline on both sides of the gap from 23:01 to 23:10, of which the window has a part.
+        inside = ("--since", "2023-11-14T23:02:00", "--until", "2023-11-14T23:03:00", "--tz", "Europe/Berlin")
+        done = rows(history(db, "summary", *inside, "--bridge", "9m", "--agent", "1002"))
+        assert [(row["status"], row["duration_seconds"], row["bridged_seconds"]) for row in done] == [
+            ("Offline", "60", "60")
+        ]
+        done = rows(history(db, "summary", *inside, "--bridge", "8m59s", "--agent", "1002"))
+        assert [(row["status"], row["duration_seconds"]) for row in done] == [("unknown", "60")]
+
+    def test_hours_and_weekdays_leave_only_their_time_and_the_header_says_so(self, db: Path) -> None:
+        # 2023-11-14 is a Tuesday.
+        found = self.summary(db, "--hours", "23:10-00:00", "--weekday", "tue")
+        assert found["1001", "Available"]["duration_seconds"] == "30"
+        assert ("1001", "On Call") not in found
+        answer = json.loads(history(db, "summary", *WINDOW, "--hours", "22:00-06:00", "--format", "json").out)
+        assert answer["meta"]["only_at"] == "22:00-06:00"
+        assert rows(history(db, "timeline", *WINDOW, "--weekday", "wed")) == []
+
+    def test_quality_picks_rows(self, db: Path) -> None:
+        known = rows(history(db, "timeline", *WINDOW, "--quality", "sampled"))
+        assert {row["quality"] for row in known} == {"sampled"}
+        bridged = rows(history(db, "timeline", *WINDOW, "--bridge", "9m", "--quality", "bridged"))
+        assert [(row["agent_id"], row["duration_seconds"]) for row in bridged] == [("1002", "540")]
+
+    def test_the_matrix_has_groups_and_tells_gaps_apart(self, db: Path) -> None:
+        found = rows(history(db, "matrix", *WINDOW, "--by", "agent"))
+        assert [(row["name"], row["to_status"], row["changes"], row["through_gap_changes"]) for row in found] == [
+            ("Ann", "On Call", "1", "0"),
+            ("Ann", "Available", "0", "1"),
+        ]
+        through_gap = [row["through_gap"] for row in rows(history(db, "transitions", *WINDOW, "--agent", "1001"))]
+        assert through_gap == ["false", "false", "true"]
+
+    def test_the_formula_says_which_words_count_as_what(self, db: Path) -> None:
+        answer = json.loads(history(db, "availability", *WINDOW, "--format", "json").out)
+        assert (
+            "handling: On Call; available: Available; offline: Offline; not ready: Busy, On Break"
+            in (answer["meta"]["formula"])
+        )
+
+
 def test_the_zone_of_the_machine_is_the_default(db: Path) -> None:
     done = history(db, "coverage", "--since", "2023-11-14", "--until", "2023-11-15", env={"TZ": "Asia/Kathmandu"})
     assert "+05:45" in done.out
@@ -171,7 +326,7 @@ class TestOutput:
         history(db, "coverage", *WINDOW, "--output", str(tmp_path / "a.json"), "--format", "csv")
         history(db, "coverage", *WINDOW, "--output", str(tmp_path / "b.dat"))
         assert (tmp_path / "a.json").read_text() == (tmp_path / "b.dat").read_text()
-        assert (tmp_path / "b.dat").read_text().startswith("start,end,")
+        assert (tmp_path / "b.dat").read_text().startswith("source,start,end,")
 
     def test_a_directory_that_is_not_there_is_named(self, db: Path, tmp_path: Path) -> None:
         done = history(db, "coverage", *WINDOW, "--output", str(tmp_path / "no" / "x.csv"))
@@ -214,7 +369,50 @@ MISTAKES = [
     (("summary", *WINDOW, "--agent", "Zoe"), "--agent 'Zoe' matches nobody"),
     (("summary", *WINDOW, "--team", "Zoo"), "--team 'Zoo' matches no team"),
     (("summary", *WINDOW, "--status", "Lunch"), "--status 'Lunch' is no status"),
+    (
+        ("summary", *WINDOW, "--by", "total", "--by", "day"),
+        "--by total puts everything together and goes with no other",
+    ),
+    (
+        ("summary", *WINDOW, "--by", "class", "--status", "Busy"),
+        "--status picks rows of statuses, and --by class makes",
+    ),
+    (("summary", *WINDOW, "--hours", "9-17"), "--hours '9-17' is not a time of day from and to"),
+    (("summary", *WINDOW, "--weekday", "noday"), "--weekday 'noday' is not a weekday"),
+    (("summary", *WINDOW, "--bridge", "5"), "--bridge: '5' is not a duration"),
+    (("summary", *WINDOW, "--bridge", "2y"), "--bridge is longer than a year"),
+    (("long", *WINDOW, "--over", "soon"), "--over: 'soon' is not a duration"),
+    (("intervals", *WINDOW, "--step", "7m"), "--step '7m' does not divide a day"),
+    (
+        ("summary", *WINDOW, "--classes.offline", "Busy"),
+        "'Busy' stands both in --classes.not-ready and in --classes.offline",
+    ),
+    (("summary", *WINDOW, "--classes.offline", "absent"), "--classes.offline: 'absent' belongs to no class"),
 ]
+CLICK_SAYS = [
+    (("summary", "--by", "queue"), "'queue' is not one of 'agent', 'team', 'day', 'week', 'month', 'class', 'total'"),
+    (("occupancy", "--by", "class"), "'class' is not one of 'agent', 'team', 'day', 'week', 'month', 'total'"),
+    (("matrix", "--by", "day"), "'day' is not one of 'agent', 'team', 'total'"),
+    (("summary", "--edges", "last"), "'last' is not one of 'seen', 'midpoint', 'not-before'"),
+    (("summary", "--share-of", "all"), "'all' is not one of 'known', 'window'"),
+    (("timeline", "--quality", "good"), "'good' is not one of 'exact', 'sampled', 'bridged', 'unknown'"),
+    (("intervals", "--fewer-than", "0"), "0 is not in the range x>=1"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), CLICK_SAYS, ids=[text for _, text in CLICK_SAYS])
+def test_a_word_that_an_option_does_not_take_is_exit_code_2(db: Path, arguments: tuple[str, ...], message: str) -> None:
+    done = history(db, *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+
+
+def test_two_classes_for_one_status_are_named_with_the_place_where_they_stand(db: Path) -> None:
+    done = history(db, "summary", *WINDOW, env={"ZOHOVOICE_CLASSES_OFFLINE": "Busy"})
+    assert done.code == 2
+    assert done.err.startswith(
+        "zohovoice-exporter: ZOHOVOICE_CLASSES_OFFLINE (--classes.offline): 'Busy' stands both in --classes.not-ready"
+    )
 
 
 @pytest.mark.parametrize(("arguments", "message"), MISTAKES, ids=[text for _, text in MISTAKES])

@@ -10,6 +10,7 @@ from exporter.cli.build import secrets_of, settings_from
 from exporter.cli.settings_table import SECRETS, SETTINGS, Shape
 from exporter.cli.values import gather
 from exporter.errors import UsageError
+from exporter.history.classes import Classes
 from exporter.quoting import shown
 from exporter.secret import Secret
 from exporter.settings import Settings
@@ -69,6 +70,10 @@ EXAMPLES: dict[str, tuple[str, str, object]] = {
     "poll.max-age": ("2m", "poll.max_age_s", 120.0),
     "db": ("/data/x.db", "history.db", Path("/data/x.db")),
     "db.mode": ("0640", "history.mode", 0o640),
+    "classes.handling": ("Lunch", "history.classes", Classes(handling=frozenset({"Lunch"}))),
+    "classes.available": ("busy2, Idle", "history.classes", Classes(available=frozenset({"busy2", "Idle"}))),
+    "classes.not-ready": ("Onbreak", "history.classes", Classes(not_ready=frozenset({"On Break"}))),
+    "classes.offline": ("Offline,Gone", "history.classes", Classes(offline=frozenset({"Offline", "Gone"}))),
     "metrics.per-agent": ("false", "metrics.per_agent", False),
     "metrics.agent-seconds": ("no", "metrics.agent_seconds", False),
     "metrics.agent-limit": ("500", "metrics.agent_limit", 500),

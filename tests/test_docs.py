@@ -175,6 +175,7 @@ def test_the_example_of_a_configuration_file_is_taken(tmp_path: Path, monkeypatc
     assert settings.auth.refresh_token.reveal() == "1000.refresh-token"
     assert settings.auth.token_cache == Path("history/zohovoice-token.json")
     assert settings.history.mode == 0o640
+    assert settings.history.classes.not_ready == {"Busy", "On Break", "Lunch"}
     assert settings.metrics.agent_limit == 2000
     assert settings.web.listen_addresses == ("127.0.0.1:10042", "[::1]:10042")
     assert settings.log.format == "json"

@@ -37,8 +37,15 @@ def test_the_examples_say_what_stands_there(page: Path, examples: Examples) -> N
     assert examples.run_again(read(page)) == read(page), "run `make docs`"
 
 
-def test_each_report_has_an_example_in_the_readme() -> None:
-    shown = re.findall(r"(?m)^\$ zohovoice-exporter history (\w+)", section(README, "Reports"))
+def test_the_readme_names_each_report_and_shows_some() -> None:
+    text = section(README, "Reports")
+    named = {name for cell in re.findall(r"(?m)^\| (`.*?) \|", text) for name in re.findall(r"`(\w+)`", cell)}
+    assert named == set(REPORTS)
+    assert len(set(re.findall(r"(?m)^\$ zohovoice-exporter history (\w+)", text))) >= 5
+
+
+def test_each_report_has_an_example_of_its_json_in_the_reference() -> None:
+    shown = re.findall(r"(?m)^\$ zohovoice-exporter history (\w+) .*--format json$", CLI)
     assert set(shown) == set(REPORTS)
 
 
@@ -81,6 +88,10 @@ def test_an_agent_with_an_error_has_the_row_that_is_documented(examples: Example
 def reported(examples: Examples, name: str) -> Any:
     """A report on the sample history that needs every key: its end lies in the future."""
     window = ["2025-03-04T11:45"] if name == "at" else ["--since", "2025-03-04T09:00", "--until", "9999-01-01"]
+    if name not in ("at", "coverage"):
+        window += ["--hours", "00:00-24:00"]
+    if name == "intervals":
+        window += ["--step", "24h"]
     done = run("history", name, *window, "--db", str(examples.database), "--format", "json")
     assert done.code == 0, done.err
     return json.loads(done.out)

@@ -21,7 +21,7 @@ from exporter.model import (
     Quality,
     Status,
 )
-from tests.support.histories import Moment, brute_force, history, polls_and_edges, stretch
+from tests.support.histories import Moment, agent_facts, brute_force, history, polls_and_edges, recorder, stretch
 
 END = 500
 NOW = 100_000
@@ -130,11 +130,11 @@ def test_a_further_poll_that_sees_nothing_new_changes_no_interval(case: Case) ->
 
 
 def _facts(*agents: AgentFacts, stretches: list[RecordedStretch], run_open: bool = False) -> HistoryFacts:
-    return HistoryFacts(Window(0, FOREVER), agents, tuple(stretches), run_open, None, frozenset())
+    return HistoryFacts(Window(0, FOREVER), agents, recorder(*stretches), run_open, None)
 
 
 def _agent(*changes: Change, tracked: tuple[Period, ...] = (Period(1_000, FOREVER),)) -> AgentFacts:
-    return AgentFacts("1", (Description(1_000, "Ann", "Sales"),), tracked, changes)
+    return agent_facts("1", (Description(1_000, "Ann", "Sales"),), tracked, changes)
 
 
 FIRST = Change(1_000, None, None, AVAILABLE)
@@ -147,9 +147,9 @@ def test_an_edge_between_two_polls_is_bracketed_and_the_edges_of_a_stretch_are_e
     agent = _agent(FIRST, Change(1_060, 1_020, AVAILABLE, ON_CALL))
     facts = _facts(agent, stretches=[RecordedStretch(stretch(1_000, 1_090, latency=10), EndReason.CRASH)])
     assert _intervals(facts, agent, 0, 2_000) == [
-        Interval("1", 1_000, 1_060, AVAILABLE, Quality.SAMPLED, 1_000, 1_020),
-        Interval("1", 1_060, 1_090, ON_CALL, Quality.SAMPLED, 1_020, 1_080),
-        Interval("1", 1_090, 2_000, UNKNOWN, Quality.UNKNOWN, 1_090, 2_000),
+        Interval("1", 1_000, 1_060, AVAILABLE, Quality.SAMPLED, 1_000, 1_000, 1_020, 1_060),
+        Interval("1", 1_060, 1_090, ON_CALL, Quality.SAMPLED, 1_020, 1_060, 1_080, 1_090),
+        Interval("1", 1_090, 2_000, UNKNOWN, Quality.UNKNOWN, 1_090, 1_090, 2_000, 2_000),
     ]
     assert _totals(facts, agent, 0, 2_000) == {
         AVAILABLE: (60, 20, 60, 1),
@@ -226,7 +226,7 @@ def test_the_latest_stretch_of_an_open_run_goes_on_until_now_within_the_gap_limi
     stretches = [RecordedStretch(stretch(1_000, 1_100, latency=5), None)]
     facts = _facts(agent, stretches=stretches, run_open=True)
     assert _intervals(facts, agent, 0, 1_125, now=1_125) == [
-        Interval("1", 1_000, 1_125, AVAILABLE, Quality.SAMPLED, 1_000, 1_095)
+        Interval("1", 1_000, 1_125, AVAILABLE, Quality.SAMPLED, 1_000, 1_000, 1_095, 1_125)
     ]
     assert status_at(agent, covered_time(facts, 1_125), 1_125) == (AVAILABLE, 1_000)
     assert status_at(agent, covered_time(facts, 1_126), 1_126) == (UNKNOWN, None)

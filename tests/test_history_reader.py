@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from exporter.errors import DatabaseError
 from exporter.history.facts import FOREVER, HistoryFacts
+from exporter.history.question import Question
 from exporter.history.reader import HistoryReader
 from exporter.history.reports import REPORTS
 from exporter.history.window import Window
@@ -47,7 +48,7 @@ def _read(path: Path, window: Window) -> HistoryFacts:
 
 
 def _rows(name: str, facts: HistoryFacts, window: Window, now: int = LONG_AFTER) -> list[dict[str, object]]:
-    return [dict(row) for row in REPORTS[name](facts, window, zone=UTC, now=now).rows]
+    return [dict(row) for row in REPORTS[name](facts, Question(window, UTC, now)).rows]
 
 
 POLLS = (
@@ -327,7 +328,7 @@ def _unknown_reason(path: Path) -> None:
         (_damaged_page, "the history database {path} is damaged ("),
         (
             _unknown_reason,
-            "the history database {path} is damaged (it holds a value that it cannot hold: 'bad weather'",
+            "the history database {path} is damaged (it holds what it cannot hold: ValueError: 'bad weather'",
         ),
     ],
 )

@@ -1,6 +1,8 @@
 """The history file: what it is made of, how an old one is brought up to date, and which files are refused."""
 
+import json
 import os
+import shlex
 import shutil
 import sqlite3
 import stat
@@ -25,6 +27,7 @@ from exporter.history.schema import (
 )
 from exporter.history.writer import HistoryWriter
 from exporter.model import EndReason
+from tests.data.history.freeze import said
 from tests.support.history_files import RUN, START, THREE_POLLS, facts_of
 
 FROZEN = Path(__file__).parent / "data" / "history"
@@ -68,7 +71,10 @@ def test_a_new_file_says_whose_it_is_which_version_and_who_made_it(path: Path) -
     assert query(path, "PRAGMA application_id") == [(APPLICATION_ID,)]
     assert query(path, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
     assert query(path, "PRAGMA journal_mode") == [("wal",)]
-    assert query(path, "SELECT * FROM migration") == [(1, "first_version", START, "0.1.0")]
+    assert query(path, "SELECT * FROM migration") == [
+        (1, "first_version", START, "0.1.0"),
+        (2, "sources_and_water_marks", START, "0.1.0"),
+    ]
 
 
 def test_there_is_a_migration_for_each_version() -> None:
@@ -101,19 +107,29 @@ def test_writing_is_durable_and_checks_references(path: Path) -> None:
         "INSERT INTO transition (moment, to_status, from_status, uncertainty) VALUES (1, 1, 0, NULL)",
         "INSERT INTO transition (moment, to_status, from_status, uncertainty) VALUES (1, 1, NULL, 5)",
         "INSERT INTO transition (moment, to_status, from_status, uncertainty) VALUES (1, 1, 1, 5)",
-        "INSERT INTO coverage VALUES (9, 1, 5, 6, 7, 8, 0, 10, 25, 'crash')",
-        "INSERT INTO coverage VALUES (9, 1, 7, 6, 7, 8, 2, 10, 25, 'crash')",
-        "INSERT INTO coverage VALUES (9, 1, 5, 6, 9, 8, 2, 10, 25, 'crash')",
-        "INSERT INTO coverage VALUES (9, 1, 1, 6, 1, 5, 2, 10, 25, 'crash')",
-        "INSERT INTO coverage VALUES (9, 1, 5, 6, 7, 8, 1, 10, 25, 'crash')",
-        "INSERT INTO coverage VALUES (9, 1, 5, 6, 7, 8, 2, 0, 25, 'crash')",
-        "INSERT INTO coverage VALUES (9, 7, 5, 6, 7, 8, 2, 10, 25, 'crash')",
-        "INSERT INTO tracking VALUES (1, 9, 8)",
-        "INSERT INTO tracking VALUES (7, 9, NULL)",
-        "INSERT INTO tracking VALUES (1, 9, NULL)",  # it is tracked already
+        "INSERT INTO coverage VALUES (9, 0, 1, 5, 6, 7, 8, -1, 10, 25, 'crash', NULL)",
+        "INSERT INTO coverage VALUES (9, 0, 1, 7, 6, 7, 8, 2, 10, 25, 'crash', NULL)",
+        "INSERT INTO coverage VALUES (9, 0, 1, 5, 6, 9, 8, 2, 10, 25, 'crash', NULL)",
+        "INSERT INTO coverage VALUES (9, 0, 1, 1, 6, 1, 5, 2, 10, 25, 'crash', NULL)",
+        "INSERT INTO coverage VALUES (9, 0, 1, 5, 6, 7, 8, 1, 10, 25, 'crash', NULL)",
+        "INSERT INTO coverage VALUES (9, 0, 1, 5, 6, 7, 8, 2, 0, 25, 'crash', NULL)",
+        "INSERT INTO coverage VALUES (9, 0, 1, 5, 6, 7, 8, 2, 10, 25, 'crash', 6)",
+        "INSERT INTO coverage VALUES (9, 3, 1, 5, 6, 7, 8, 2, 10, 25, 'crash', NULL)",
+        "INSERT INTO coverage VALUES (9, 0, 7, 5, 6, 7, 8, 2, 10, 25, 'crash', NULL)",
+        "INSERT INTO tracking VALUES (1, 9, 8, 8, 0)",
+        "INSERT INTO tracking VALUES (1, 9, 10, 11, 0)",
+        "INSERT INTO tracking VALUES (1, 9, 10, 10, 3)",
+        "INSERT INTO tracking VALUES (7, 9, NULL, NULL, 0)",
+        "INSERT INTO tracking VALUES (1, 9, NULL, NULL, 0)",  # it is tracked already
         "INSERT INTO status VALUES (9, 3, 'unknown')",
         "INSERT INTO status VALUES (9, 0, 'Available')",
-        "INSERT INTO agent VALUES (1048576, '99')",
+        "INSERT INTO agent VALUES (1048576, '99', 0)",
+        "INSERT INTO agent VALUES (9, '1', 0)",
+        "INSERT INTO source VALUES (0, 'polls', 'other.csv', '', 1, '')",
+        "INSERT INTO source VALUES (3, 'polls', NULL, NULL, NULL, NULL)",
+        "INSERT INTO source VALUES (3, 'hearsay', 'other.csv', '', 1, '')",
+        "INSERT INTO purge VALUES (1, 5, 'before', NULL, '')",
+        "INSERT INTO purge VALUES (1, 5, 'agent', 7, '')",
         "INSERT INTO run VALUES (9, 1, '', '', '', 1, NULL, 'crash')",
         "INSERT INTO incident VALUES (1, 'yesterday', '', '', 1)",
     ],
@@ -130,7 +146,7 @@ def test_what_cannot_be_true_cannot_be_stored(path: Path, untruth: str) -> None:
     "second",
     [
         "INSERT INTO run VALUES (NULL, 1, '', '', '', 1, NULL, NULL)",
-        "INSERT INTO coverage VALUES (NULL, 1, 5, 6, 7, 8, 2, 10, 25, NULL)",
+        "INSERT INTO coverage VALUES (NULL, 0, 1, 5, 6, 7, 8, 2, 10, 25, NULL, NULL)",
     ],
 )
 def test_there_is_at_most_one_run_and_one_stretch_without_an_end(path: Path, second: str) -> None:
@@ -244,6 +260,14 @@ def test_a_database_made_by_a_newer_version_is_refused_and_left_as_it_is(path: P
     )
 
 
+def left_as_it_is(path: Path) -> str:
+    return (
+        f"and is left as it is: run zohovoice-exporter history check --db {path} to see what is damaged and"
+        f" zohovoice-exporter history export --db {path} to save what can be read, then restore a backup,"
+        " or move the file away to begin a new history"
+    )
+
+
 def test_a_damaged_database_is_refused_and_left_as_it_is(path: Path) -> None:
     begin(path)
     content = bytearray(path.read_bytes())
@@ -251,16 +275,29 @@ def test_a_damaged_database_is_refused_and_left_as_it_is(path: Path) -> None:
     path.write_bytes(content)
     message = refusal(path)
     assert message.startswith(f"the history database {path} is damaged (")
-    assert message.endswith(") and is left as it is; restore a backup of it, or move it away to begin a new history")
+    assert message.endswith(f") {left_as_it_is(path)}")
 
 
 def test_a_database_cut_short_is_refused_and_left_as_it_is(path: Path) -> None:
     begin(path)
     path.write_bytes(path.read_bytes()[:8192])
     assert refusal(path) == (
-        f"the history database {path} is damaged (database disk image is malformed) and is left as it is;"
-        " restore a backup of it, or move it away to begin a new history"
+        f"the history database {path} is damaged (database disk image is malformed) {left_as_it_is(path)}"
     )
+
+
+def test_the_command_for_a_damaged_database_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
+    path = tmp_path / "Ann's history.db"
+    begin(path)
+    path.write_bytes(path.read_bytes()[:8192])
+    command = refusal(path).partition(": run ")[2].partition(" to see")[0]
+    assert shlex.split(command) == ["zohovoice-exporter", "history", "check", "--db", str(path)]
+
+
+def test_a_table_whose_name_cannot_be_read_is_damage(path: Path) -> None:
+    begin(path)
+    path.write_bytes(path.read_bytes().replace(b"carried", b"c\xe4rried"))
+    assert refusal(path).startswith(f"the history database {path} is damaged (")
 
 
 def test_a_database_that_lacks_a_table_is_damaged(path: Path) -> None:
@@ -368,6 +405,11 @@ def test_a_frozen_file_of_each_version_is_brought_up_to_date_and_says_the_same(p
     writer.abandon()
     assert query(path, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
     assert query(path, "SELECT version FROM migration") == [(number,) for number in range(1, SCHEMA_VERSION + 1)]
+    # What the program of that version said of it; newer programs may say more.
+    before = json.loads((FROZEN / f"v{version}.json").read_text())
+    now = said(path)
+    for name, rows in before.items():
+        assert [{key: row[key] for key in old} for old, row in zip(rows, now[name], strict=True)] == rows, name
 
 
 def test_a_frozen_file_of_this_version_has_the_schema_of_a_new_one(path: Path) -> None:
@@ -400,5 +442,9 @@ def test_a_migration_that_succeeds_is_recorded_once(path: Path, monkeypatch: pyt
         patched.setattr("exporter.history.connection.SCHEMA_VERSION", SCHEMA_VERSION + 1)
         begin(path)
         begin(path)
-    assert query(path, "SELECT version, name FROM migration") == [(1, "first_version"), (2, "add_a_table")]
+    assert query(path, "SELECT version, name FROM migration") == [
+        (1, "first_version"),
+        (2, "sources_and_water_marks"),
+        (3, "add_a_table"),
+    ]
     assert query(path, "PRAGMA user_version") == [(SCHEMA_VERSION + 1,)]

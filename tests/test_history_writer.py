@@ -99,7 +99,7 @@ def test_three_polls_are_stored_as_the_facts_they_are(path: Path) -> None:
         ("3", three, "Agent 3", "Sales"),
     ]
     assert rows(path, "SELECT * FROM coverage") == [
-        (1, 1, one - 200, one, three - 200, three, 3, 30_000, 75_000, "shutdown")
+        (1, 0, 1, one - 200, one, three - 200, three, 3, 30_000, 75_000, "shutdown", None)
     ]
     assert rows(path, "SELECT * FROM run") == [
         (1, START, "0.1.0", "testhost", "boot", 4711, START + 3_600_000, "shutdown")
@@ -253,8 +253,8 @@ def test_statistics_count_without_counting_and_go_on_after_a_restart(path: Path)
     writer.abandon()
 
 
-def test_a_checkpoint_is_due_after_32_transitions_for_each_agent_but_not_before_1000() -> None:
-    assert [checkpoint_after(agents) for agents in (0, 31, 32, 10_000)] == [1_000, 1_000, 1_024, 320_000]
+def test_a_checkpoint_is_due_after_8_transitions_for_each_agent_but_not_before_1000() -> None:
+    assert [checkpoint_after(agents) for agents in (0, 125, 126, 10_000)] == [1_000, 1_000, 1_008, 80_000]
 
 
 # --- facts that cannot follow what is recorded -----------------------------------------------------------------------
@@ -461,7 +461,9 @@ def test_killed_between_any_two_statements_nothing_written_is_lost_and_nothing_i
             expected, _ = advance(expected, polled, described(polled), PACE)
         assert writer.resumed == expected
         if polls:
-            assert writer.resumed_end is (EndReason.SHUTDOWN if finished else EndReason.CRASH)
+            # It may also have died when the end was written and only the log remained to be emptied.
+            ends = {EndReason.SHUTDOWN} if finished else {EndReason.CRASH, *([EndReason.SHUTDOWN] * (written == 3))}
+            assert writer.resumed_end in ends
         writer.close(START, EndReason.SHUTDOWN)
         assert rows(path, "PRAGMA integrity_check") == [("ok",)]
         path.unlink()

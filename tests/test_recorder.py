@@ -1,118 +1,29 @@
-"""The recorder: facts reach the database in order, wait while it cannot be written, and are never half lost."""
+"""The recorder: facts reach the database in the order of the polls, late polls do not, and it always ends."""
 
 import asyncio
-import logging
-import sqlite3
-from collections.abc import Awaitable, Callable
+import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from exporter.history.writer import HistoryStatistics, HistoryWriter, RunInfo
-from exporter.model import AVAILABLE, BUSY, OFFLINE, Agent, EndReason, Poll, PollFacts, Status, TrackerState
-from exporter.recorder import Recorder
-from exporter.tracker import Pace, advance
-from tests.support.clock import FakeClock
+from exporter.model import AVAILABLE, BUSY, EndReason, Poll, PollFacts, TrackerState
+from exporter.tracker import advance
+from tests.support.recording import (
+    AGENTS,
+    COVERAGE,
+    FULL,
+    GIVEN_UP,
+    PACE,
+    TRANSITIONS,
+    Notes,
+    Rig,
+    break_writer,
+    play,
+    rows,
+)
 
-PACE = Pace(interval_ms=1_000, gap_limit_ms=2_500)
-AGENTS = {"7001": Agent("7001", "Ann")}
-RUN = RunInfo(version="0", host="test", boot_id="b", pid=1, started=0)
-
-
-@dataclass
-class Notes:
-    """An observer that remembers."""
-
-    written: int = 0
-    failed: int = 0
-    pending: list[int] = field(default_factory=list)
-    lost: int = 0
-    statistics: list[int] = field(default_factory=list)
-    """How many transitions the history was said to hold."""
-
-    def history_written(self, transitions: int, seconds: float) -> None:
-        self.written += transitions
-
-    def history_write_failed(self) -> None:
-        self.failed += 1
-
-    def history_pending(self, transitions: int) -> None:
-        self.pending.append(transitions)
-
-    def history_lost(self, transitions: int) -> None:
-        self.lost += transitions
-
-    def history_statistics(self, statistics: HistoryStatistics) -> None:
-        self.statistics.append(statistics.transitions)
-
-
-class Rig:
-    """A recorder on a real database, fed as the poller feeds it."""
-
-    def __init__(self, path: Path, thread: ThreadPoolExecutor, limit: int) -> None:
-        self.notes = Notes()
-        self.writer = thread.submit(HistoryWriter.open, path, RUN).result()
-        self.clock = FakeClock(now_ms=0)
-        self.recorder = Recorder(self.writer, thread, self.clock, self.notes, limit=limit)
-        self.state: TrackerState = self.recorder.resumed
-
-    def poll(self, sent: int, status: Status) -> None:
-        self.clock.step(sent + 50 - self.clock.now_ms())
-        before = self.state
-        after, facts = advance(before, Poll(sent, sent + 50, {"7001": status}), AGENTS, PACE)
-        self.state = self.recorder.record(before, facts, after, AGENTS, PACE)
-
-
-def play(path: Path, script: Callable[[Rig], Awaitable[None]], *, limit: int = 1_000) -> Notes:
-    """Run `script` while the recorder runs, then stop it in good order."""
-
-    async def run() -> Notes:
-        with ThreadPoolExecutor(1) as thread:
-            rig = Rig(path, thread, limit)
-            stop = asyncio.Event()
-            running = asyncio.ensure_future(rig.recorder.run(stop))
-            async with asyncio.timeout(10):
-                await script(rig)
-                while rig.notes.pending and rig.notes.pending[-1]:
-                    await asyncio.sleep(0.01)
-                await rig.recorder.settled(5)
-                stop.set()
-                await running
-                await rig.recorder.close(EndReason.SHUTDOWN)
-            return rig.notes
-
-    return asyncio.run(run())
-
-
-def rows(path: Path, query: str) -> list[tuple[object, ...]]:
-    with sqlite3.connect(path) as connection:
-        found = connection.execute(query).fetchall()
-    connection.close()
-    return found
-
-
-TRANSITIONS = "select from_status, to_status, not_before, seen from transitions order by seen"
-COVERAGE = "select started, last, polls, end_reason from coverage order by id"
-
-
-def break_writer(rig: Rig, times: int, error: Exception) -> None:
-    """Let the next `times` appends fail before anything is written, as a full disk does."""
-    append = rig.writer.append
-    left = times
-
-    def failing(facts: PollFacts) -> int:
-        nonlocal left
-        if left > 0:
-            left -= 1
-            raise error
-        return append(facts)
-
-    rig.writer.append = failing  # type: ignore[method-assign] # the fault is put where the disk would put it
-
-
-FULL = sqlite3.OperationalError("database or disk is full")
+NOT_CLOSED_IN_TIME = "the history could not be closed in time; the next start will take this run for crashed"
 
 
 def test_facts_are_written_in_the_order_of_the_polls(tmp_path: Path) -> None:
@@ -144,68 +55,6 @@ def test_how_much_the_history_holds_is_told_before_anything_is_written(tmp_path:
     assert play(tmp_path / "h.db", second_run).statistics == [2]
 
 
-def test_what_cannot_be_written_waits_and_is_written_when_it_can(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
-
-    async def script(rig: Rig) -> None:
-        break_writer(rig, 3, FULL)
-        rig.poll(100, AVAILABLE)
-        rig.poll(1_100, BUSY)
-
-    notes = play(tmp_path / "h.db", script)
-
-    assert rows(tmp_path / "h.db", COVERAGE) == [(150, 1_150, 2, "shutdown")]
-    assert (notes.written, notes.failed, notes.lost) == (2, 3, 0)
-    assert [record.message for record in caplog.records] == [
-        "the history cannot be written; polls go on and their facts wait in memory",
-        "the history can be written again",
-    ], "each failure's beginning and end, not each repetition"
-
-
-def test_facts_beyond_the_limit_are_given_up_whole_and_their_time_is_unknown(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def script(rig: Rig) -> None:
-        rig.poll(100, AVAILABLE)
-        await rig.recorder.settled(5)
-        append = rig.writer.append
-        break_writer(rig, 10_000, FULL)
-        # Two units each: a poll and its transition. The third is more than four.
-        rig.poll(1_100, BUSY)
-        rig.poll(2_100, OFFLINE)
-        rig.poll(3_100, BUSY)
-        rig.writer.append = append  # type: ignore[method-assign] # the disk has room again
-        rig.poll(4_100, AVAILABLE)
-        rig.poll(5_100, BUSY)
-
-    notes = play(tmp_path / "h.db", script, limit=4)
-
-    # From the last poll that was written (sent 100, received 150) to the next one (received 4150) nobody recorded.
-    assert rows(tmp_path / "h.db", COVERAGE) == [(150, 150, 1, "not written"), (4_150, 5_150, 2, "shutdown")]
-    assert rows(tmp_path / "h.db", TRANSITIONS) == [(None, "Available", None, 150), ("Available", "Busy", 4_100, 5_150)]
-    assert notes.lost == 3
-    (given_up,) = [record for record in caplog.records if "given up" in record.message]
-    assert given_up.fields["first_received"] == "1970-01-01T00:00:01.150Z"  # type: ignore[attr-defined]
-    assert given_up.fields["last_received"] == "1970-01-01T00:00:03.150Z"  # type: ignore[attr-defined]
-
-
-def test_what_was_given_up_breaks_the_stretch_however_short_it_took(tmp_path: Path) -> None:
-    async def script(rig: Rig) -> None:
-        rig.poll(100, AVAILABLE)
-        await rig.recorder.settled(5)
-        break_writer(rig, 1, sqlite3.IntegrityError("refused"))
-        rig.poll(1_100, BUSY)
-        await rig.recorder.settled(5)
-        # Well within the gap limit of 2500 ms; but Busy was seen between, and is lost.
-        rig.poll(1_600, AVAILABLE)
-
-    play(tmp_path / "h.db", script)
-
-    assert rows(tmp_path / "h.db", COVERAGE) == [(150, 150, 1, "not written"), (1_650, 1_650, 1, "shutdown")]
-
-
 @pytest.mark.parametrize(
     ("failing", "silent_ms", "reason"),
     [(True, 2_500, "shutdown"), (True, 2_501, "poll failure"), (False, 2_501, "shutdown")],
@@ -222,49 +71,6 @@ def test_a_stretch_that_failing_polls_had_ended_long_before_the_run_did_not_end_
 
     assert rows(tmp_path / "h.db", COVERAGE) == [(150, 150, 1, reason)]
     assert rows(tmp_path / "h.db", "select ended, end_reason from run") == [(150 + silent_ms, "shutdown")]
-
-
-def test_facts_that_contradict_the_history_are_given_up_instead_of_blocking_it_for_ever(tmp_path: Path) -> None:
-    async def script(rig: Rig) -> None:
-        rig.poll(100, AVAILABLE)
-        await rig.recorder.settled(5)
-        break_writer(rig, 1, sqlite3.IntegrityError("CHECK constraint failed"))
-        rig.poll(1_100, BUSY)
-        await rig.recorder.settled(5)
-        rig.poll(2_100, BUSY)
-
-    notes = play(tmp_path / "h.db", script, limit=100)
-
-    assert notes.lost == 1
-    assert rows(tmp_path / "h.db", TRANSITIONS)[-1] == ("Available", "Busy", 100, 2_150)
-
-
-def test_a_commit_that_was_reported_as_failed_but_done_does_not_stop_the_history(tmp_path: Path) -> None:
-    async def script(rig: Rig) -> None:
-        rig.poll(100, AVAILABLE)
-        await rig.recorder.settled(5)
-        append = rig.writer.append
-
-        def done_but_reported_as_refused(facts: PollFacts) -> int:
-            append(facts)
-            rig.writer.append = append  # type: ignore[method-assign] # once is enough
-            raise sqlite3.IntegrityError("refused")
-
-        rig.writer.append = done_but_reported_as_refused  # type: ignore[method-assign] # see above
-        rig.poll(1_100, BUSY)
-        await rig.recorder.settled(5)
-        rig.poll(2_100, OFFLINE)
-        await rig.recorder.settled(5)
-        rig.poll(3_100, OFFLINE)
-
-    play(tmp_path / "h.db", script, limit=100)
-
-    assert rows(tmp_path / "h.db", TRANSITIONS)[1:] == [
-        ("Available", "Busy", 100, 1_150),
-        ("Busy", "Offline", 1_100, 2_150),
-    ]
-    # Whether they were lost was not known, so the time until the next poll is not claimed.
-    assert rows(tmp_path / "h.db", COVERAGE) == [(150, 1_150, 2, "not written"), (2_150, 3_150, 2, "shutdown")]
 
 
 def test_polls_in_the_past_already_written_are_refused_and_noted_once(tmp_path: Path) -> None:
@@ -321,3 +127,62 @@ def test_facts_that_cannot_be_written_at_the_end_do_not_keep_the_program_from_en
             return rig.notes
 
     assert asyncio.run(run()).lost == 1
+
+
+def test_what_still_waits_when_the_writing_has_to_end_is_said_to_be_lost(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The disk hangs: what is being written may get there or not, and of the rest it is sure that it does not."""
+
+    async def run() -> Notes:
+        with ThreadPoolExecutor(1) as thread:
+            rig = Rig(tmp_path / "h.db", thread, limit=100)
+            release = threading.Event()
+            append = rig.writer.append
+
+            def hanging(facts: PollFacts) -> int:
+                release.wait(10)
+                return append(facts)
+
+            rig.writer.append = hanging  # type: ignore[method-assign] # the fault is put where the disk would put it
+            writing = asyncio.ensure_future(rig.recorder.run(asyncio.Event()))
+            for sent in (100, 1_100, 2_100):
+                rig.poll(sent, AVAILABLE)
+            while not writing.done():  # until it writes, and then the time is over
+                await asyncio.sleep(0.01)
+                writing.cancel()
+            try:
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.1):
+                        await rig.recorder.close(EndReason.SHUTDOWN)
+            finally:
+                release.set()
+            thread.submit(rig.writer.close, 3_000, EndReason.SHUTDOWN).result()
+            return rig.notes
+
+    asyncio.run(run())
+
+    lost = [record.fields for record in caplog.records if record.message == GIVEN_UP]  # type: ignore[attr-defined]
+    assert [fields["first_received"] for fields in lost] == ["1970-01-01T00:00:01.150Z", "1970-01-01T00:00:00.150Z"]
+    assert [fields["polls"] for fields in lost] == [2, 1]
+    assert [record.message for record in caplog.records].count(NOT_CLOSED_IN_TIME) == 1
+
+
+def test_what_the_thread_has_written_after_all_is_not_said_to_be_lost(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        with ThreadPoolExecutor(1) as thread:
+            rig = Rig(tmp_path / "h.db", thread, limit=100)
+            writing = asyncio.ensure_future(rig.recorder.run(asyncio.Event()))
+            rig.poll(100, AVAILABLE)
+            while rig.recorder._flight is None:
+                await asyncio.sleep(0)
+            writing.cancel()
+            await asyncio.wait([writing])
+            await rig.recorder.close(EndReason.SHUTDOWN)
+
+    asyncio.run(run())
+
+    assert caplog.records == []
+    assert rows(tmp_path / "h.db", COVERAGE) == [(150, 150, 1, "shutdown")]

@@ -137,7 +137,9 @@ def test_a_poll_that_is_not_later_than_the_latest_is_refused(received: int) -> N
 def test_an_agent_that_is_no_longer_asked_for_was_tracked_until_the_last_poll_that_asked() -> None:
     state, facts = replay(poll(100, 150, a7001=BUSY, a7002=BUSY), poll(1_100, 1_150, a7001=BUSY))
 
-    assert (facts[1].left, facts[1].left_at) == (("7002",), 150)
+    assert facts[1].left == ("7002",)
+    assert facts[1].left_before is not None
+    assert facts[1].left_before.last == 150
     assert facts[1].transitions == (), "leaving the roster is no change of status"
     assert state.agents.keys() == {"7001"}
 

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import event, example, given, settings
 
+from exporter.history.question import Question
 from exporter.history.reader import HistoryReader
 from exporter.history.reports import REPORTS
 from exporter.history.window import Window
@@ -157,7 +158,7 @@ def _check_row(story: Story, row: Mapping[str, Any], window: Window) -> None:
 
 def report_of(directory: Path, name: str, window: Window) -> Report:
     with HistoryReader.open(directory / "zohovoice.db") as reader:
-        return REPORTS[name](reader.facts(window), window, zone=UTC, now=window.until)
+        return REPORTS[name](reader.facts(window), Question(window, UTC, window.until))
 
 
 @example(program=told_by_hand(("poll", 2), ("pause", 14_500), ("poll", 2), ("pause", 15_500), ("poll", 2)))

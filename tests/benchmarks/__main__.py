@@ -1,21 +1,20 @@
-"""`make bench`: runs everything and prints the table."""
+"""`make bench`: runs everything, or the parts that are named, and prints the tables."""
 
 import argparse
 import platform
 import sqlite3
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
 
-from tests.benchmarks import appending, polling, process, rendering
+from tests.benchmarks import appending, history, history_facts, polling, process, rendering
 from tests.benchmarks.measure import milliseconds, row
 
+Part = Callable[[int], None]
+"""Runs so many rounds of a comparison and prints its lines."""
 
-def main() -> None:
-    """Run the benchmarks in turn; each compares two ways side by side."""
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9, help="counted rounds of each comparison")
-    rounds = parser.parse_args().rounds
-    print(f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {rounds} rounds; times are CPU / wall")
-    print(row("what", "ours", "the plain way", None, "aim (ratio of CPU)"))
 
+def _polling(rounds: int) -> None:
     poll = polling.run(rounds)
     print(
         row(
@@ -27,6 +26,8 @@ def main() -> None:
         )
     )
 
+
+def _appending(rounds: int) -> None:
     append, per_transition = appending.run(rounds)
     print(
         row(
@@ -39,6 +40,8 @@ def main() -> None:
     )
     print(row("  bytes grown per transition, WAL included", f"{per_transition:.1f}", "", None, ""))
 
+
+def _rendering(rounds: int) -> None:
     publish, scrapes = rendering.run(rounds)
     print(
         row(
@@ -59,16 +62,47 @@ def main() -> None:
         )
     )
 
+
+def _process(rounds: int) -> None:
     ours, plain, ratio = process.help_start_up(rounds * 3)
     print(
         row(
             "--help, against python -c 'import click'", f"{ours:.1f} ms", f"{plain:.1f} ms", ratio, "at most 1.5 (wall)"
         )
     )
-
     peak, per_poll = process.peak_memory_mb()
     print(row("serve, 10,000 agents: peak memory", f"{peak:.0f} MB", "", None, "under 150 MB"))
     print(row("serve, 10,000 agents: CPU per poll", f"{per_poll * 1000:.0f} ms", "", None, ""))
+
+
+_SHORT: Final[Mapping[str, Part]] = {
+    "polling": _polling,
+    "appending": _appending,
+    "rendering": _rendering,
+    "process": _process,
+}
+
+
+def main() -> None:
+    """Run the benchmarks in turn; each compares ways of doing the same side by side."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*_SHORT, "history"], help="which ones; default: all", default=[])
+    parser.add_argument("--rounds", type=int, default=9, help="counted rounds of each comparison")
+    parser.add_argument("--size", choices=history_facts.SIZES, default="year", help="of the history; large takes long")
+    parser.add_argument(
+        "--duckdb", type=Path, metavar="FOLDER", help="where pip has put what requirements/race.txt names"
+    )
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="build the history here and leave it")
+    given = parser.parse_args()
+    parts = given.parts or [*_SHORT, "history"]
+    print(f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {given.rounds} rounds")
+    short = [part for part in _SHORT if part in parts]
+    if short:
+        print(row("what (CPU / wall)", "ours", "the plain way", None, "aim (ratio of CPU)"))
+    for part in short:
+        _SHORT[part](given.rounds)
+    if "history" in parts:
+        history.run(given.size, given.rounds, duckdb_1=given.duckdb, keep=given.keep)
 
 
 if __name__ == "__main__":

@@ -70,6 +70,12 @@ class Child:
         code = await self.ends()
         return code, loop.time() - began
 
+    async def until_silent(self) -> None:
+        """Wait until nothing more can come: its end may be known before its last words."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not self._silent:
+                await self._next()
+
     async def _next(self) -> None:
         self._wrote.clear()
         await self._wrote.wait()

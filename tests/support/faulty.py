@@ -145,9 +145,14 @@ async def staged(
     max_age_s: float = 60.0,
     server: ServerSettings = DEFAULT_SERVER,
     presences: tuple[Presence, ...] = (),
+    began_ago_s: float = 0.0,
 ) -> AsyncIterator[Stage]:
-    """A simulator with people at work now: what they do in the next minute, the test tells them."""
+    """A simulator with people at work now: what they do in the next minute, the test tells them.
+
+    `began_ago_s`: so far the clocks are behind at first, for reports know of no future that a test leaps into.
+    """
     clock = LeapingClock()
+    clock.leap(-began_ago_s)
     simulation = SimulationSettings(
         agents=agents, shifts_around=clock.now_ms(), calls_per_agent_hour=0, presences=presences
     )

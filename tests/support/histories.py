@@ -7,12 +7,14 @@ from hypothesis import strategies as st
 
 from exporter.history.facts import (
     FOREVER,
+    RECORDER,
     AgentFacts,
     Change,
     Description,
     HistoryFacts,
-    Period,
     RecordedStretch,
+    Source,
+    Spell,
 )
 from exporter.history.window import Window
 from exporter.model import (
@@ -45,9 +47,30 @@ def poll_facts(polls: Sequence[Poll], pace: Pace = PACE, team: str = "") -> list
     return result
 
 
+def agent_facts(
+    agent_id: AgentId,
+    descriptions: Sequence[Description],
+    tracked: Sequence[tuple[int, ...]],
+    changes: Sequence[Change],
+    *,
+    source: int = RECORDER,
+) -> AgentFacts:
+    """An agent of one source; `tracked` may say as a third item when the last poll that asked was sent."""
+    spells = []
+    for start, end, *sent in tracked:
+        mine = tuple(change for change in changes if start <= change.seen <= end)
+        spells.append(Spell(start, end, sent[0] if sent else end, source, mine))
+    return AgentFacts(agent_id, tuple(descriptions), tuple(spells))
+
+
+def recorder(*stretches: RecordedStretch) -> tuple[Source, ...]:
+    """The recorder as the only source."""
+    return (Source(RECORDER, stretches),)
+
+
 @dataclass
 class _Known:
-    tracked: list[Period] = field(default_factory=list)
+    tracked: list[tuple[int, ...]] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     descriptions: list[Description] = field(default_factory=list)
 
@@ -67,10 +90,11 @@ def history(polls: Sequence[Poll], pace: Pace = PACE, *, run_open: bool = False)
                 Description(facts.poll.received, agent.name, agent.team)
             )
         for agent_id in facts.left:
-            assert facts.left_at is not None
-            known[agent_id].tracked[-1] = Period(known[agent_id].tracked[-1].start, facts.left_at)
+            last = facts.left_before
+            assert last is not None
+            known[agent_id].tracked[-1] = (known[agent_id].tracked[-1][0], last.last, last.last_sent)
         for agent_id in facts.joined:
-            known[agent_id].tracked.append(Period(facts.poll.received, FOREVER))
+            known[agent_id].tracked.append((facts.poll.received, FOREVER))
         for transition in facts.transitions:
             known[transition.agent_id].changes.append(
                 Change(transition.seen, transition.not_before, transition.from_status, transition.to_status)
@@ -80,10 +104,9 @@ def history(polls: Sequence[Poll], pace: Pace = PACE, *, run_open: bool = False)
     return HistoryFacts(
         window=Window(0, FOREVER),
         agents=tuple(
-            AgentFacts(agent_id, tuple(k.descriptions), tuple(k.tracked), tuple(k.changes))
-            for agent_id, k in sorted(known.items())
+            agent_facts(agent_id, k.descriptions, k.tracked, k.changes) for agent_id, k in sorted(known.items())
         ),
-        stretches=tuple(stretches),
+        sources=recorder(*stretches),
         run_open=run_open,
         water_mark=None,
         words=frozenset(change.to_status.word for k in known.values() for change in k.changes),
@@ -148,13 +171,12 @@ def brute_force(polls: Sequence[Poll], agent_id: AgentId, at: int, gap_limit: in
     goes_on = _joined(polls, here + 1, gap_limit) and agent_id in polls[here + 2].readings
     if goes_on and at >= polls[here + 1].sent:
         possible.add(polls[here + 2].readings[agent_id])
-    leaves = here + 2 < len(polls) and agent_id not in polls[here + 2].readings and _joined(polls, here + 1, gap_limit)
     if after != status:
         sure = False
     elif goes_on and polls[here + 2].readings[agent_id] == status:
         sure = True
     else:
-        sure = leaves or at < polls[here + 1].sent
+        sure = at < polls[here + 1].sent
     return Moment(status, sure, frozenset(possible))
 
 

@@ -113,5 +113,6 @@ def everything(instruments: Instruments) -> None:
     instruments.history_write_failed()
     instruments.history_pending(3)
     instruments.history_lost(2)
+    instruments.history_gap()
     instruments.history_statistics(Statistics())
     instruments.requests.answered("metrics", 200)

@@ -6,22 +6,28 @@ import re
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from importlib import import_module
+from dataclasses import replace
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import click
 
 from exporter.cli.settings_table import CONFIG_FILE, SECRETS, SETTINGS, Setting
+from exporter.history.facts import RECORDER, HistoryFacts, Source
+from exporter.history.question import Question
 from exporter.history.reports import REPORTS
+from exporter.history.window import Window
 from exporter.metrics.families import FAMILIES, Family, Type
 from exporter.report.model import Column
 from exporter.simulator import control, kinds
 from exporter.zoho.endpoints import Endpoint
+from tests.support import datasette
 from tests.support.commands import Documented, every_command
 from tests.support.documents import ROOT, documents, read, table, with_regions
 from tests.support.examples import Examples
+from tests.support.import_examples import made_anew
 from tests.support.sample_history import write_sample_history
 
 _TYPED: Final = re.compile(r"(?<![`\w-])(--[a-z][a-z.-]*[a-z]|ZOHOVOICE_[A-Z_]+|zohovoice_[a-z_]+)(?![`\w])")
@@ -114,8 +120,14 @@ def _settings_of(one: Documented) -> str:
 
 
 def report_fields() -> str:
-    """The fields of the rows of each report."""
-    rows = ((_code(name), _fields(import_module(f"exporter.history.reports.{name}").COLUMNS)) for name in REPORTS)
+    """The fields of the rows of each report, if nothing else is asked for."""
+    nothing = HistoryFacts(Window(0, 0), (), (Source(RECORDER, ()),), run_open=False, water_mark=None)
+    question = Question(nothing.window, ZoneInfo("UTC"), 0)
+    everything = replace(question, groups=frozenset())
+    rows = (
+        (_code(name), _fields(report(nothing, everything if name == "matrix" else question).columns))
+        for name, report in REPORTS.items()
+    )
     return "\n" + table(("Report", "Fields of a row"), rows) + "\n"
 
 
@@ -218,11 +230,11 @@ def control_endpoints() -> str:
 
 
 def schema() -> str:
-    """The tables and the view as a new database holds them."""
+    """The tables as a new database holds them."""
     with tempfile.TemporaryDirectory() as folder:
         connection = sqlite3.connect(write_sample_history(Path(folder)))
         try:
-            query = "SELECT sql FROM sqlite_schema WHERE type IN ('table', 'view') AND sql IS NOT NULL ORDER BY rowid"
+            query = "SELECT sql FROM sqlite_schema WHERE type = 'table' AND sql IS NOT NULL ORDER BY rowid"
             statements = [sql for (sql,) in connection.execute(query)]
         finally:
             connection.close()
@@ -245,6 +257,8 @@ GENERATORS: Final[Mapping[str, Callable[[], str]]] = {
     "faults": faults,
     "control endpoints": control_endpoints,
     "schema": schema,
+    "views": datasette.view_columns,
+    "canned queries": datasette.questions,
 }
 """What makes each generated region, by the name that its page gives it."""
 
@@ -254,7 +268,7 @@ def main() -> None:
     with Examples() as examples:
         for path in documents():
             before = read(path)
-            after = examples.run_again(with_regions(before, GENERATORS))
+            after = made_anew(examples.run_again(with_regions(before, GENERATORS)))
             if after != before:
                 path.write_text(after, encoding="utf-8")
                 print(f"rewrote {path.relative_to(ROOT)}")

@@ -1,15 +1,38 @@
 """Makes the frozen file of the current schema version: `python -m tests.data.history.freeze`, once a version is final.
 
-A file of a version that has been released is never made again: it is what the next version's migration is tested with.
+Beside it stands what the reports of that version's program said of it. Neither is ever made again once the version has
+been released: they are what the next version's migration is tested with.
 """
 
+import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+from exporter.history.answers import answer
+from exporter.history.question import Question
+from exporter.history.reader import HistoryReader
 from exporter.history.schema import SCHEMA_VERSION
+from exporter.history.window import Window
 from exporter.history.writer import HistoryWriter
 from exporter.model import EndReason
+from exporter.report.formats import STREAMS
 from tests.support.history_files import RUN, START, THREE_POLLS, facts_of
+
+REPORTS = ("timeline", "summary", "transitions", "coverage")
+HOUR = Window(
+    *(round(datetime(2025, 11, 22, hour, tzinfo=UTC).timestamp() * 1000) for hour in (8, 9)),
+)
+"""The hour of the three polls."""
+
+
+def said(path: Path) -> dict[str, list[dict[str, object]]]:
+    """The rows of the reports on that hour, as JSON has them."""
+    question = Question(HOUR, ZoneInfo("UTC"), HOUR.until)
+    with HistoryReader.open(path) as reader:
+        reports = {name: "".join(STREAMS["json"](answer(reader, name, question))) for name in REPORTS}
+    return {name: json.loads(text)["rows"] for name, text in reports.items()}
 
 
 def freeze(path: Path) -> None:
@@ -26,3 +49,4 @@ if __name__ == "__main__":
     if target.exists():
         sys.exit(f"{target} is frozen already; remove it first if its version was never released")
     freeze(target)
+    target.with_suffix(".json").write_text(json.dumps(said(target), indent=1) + "\n")

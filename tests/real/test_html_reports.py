@@ -1,0 +1,98 @@
+"""The HTML of reports in a real Chromium: what is seen, what the keyboard reaches, what a screen reader is told."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.browser import Page, browser_page
+from tests.support.cli import run
+from tests.support.sample_history import ZONE, write_sample_history
+
+# Two runs of the exporter on the morning of the sample history, with a gap of 20 minutes between them.
+WINDOW = ("--since", "2025-03-04T08:00", "--until", "2025-03-04T13:00", "--tz", ZONE)
+REPORTS = ("timeline", "summary", "intervals", "coverage")
+LIGHT, DARK = "rgb(11, 79, 148)", "rgb(45, 114, 189)"
+"""The blue of `On Call`, #0b4f94 and #2d72bd."""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Each report of the sample history as a file, as the command line writes it."""
+    folder = tmp_path_factory.mktemp("html")
+    db = write_sample_history(folder)
+    written = {name: folder / f"{name}.html" for name in REPORTS}
+    for name, path in written.items():
+        done = run("history", name, "--db", str(db), *WINDOW, "--output", str(path))
+        assert (done.code, done.err) == (0, "")
+    return written
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with browser_page(tmp_path_factory.mktemp("browser")) as page:
+        yield page
+
+
+def fill(page: Page, selector: str) -> object:
+    return page.evaluate(f"getComputedStyle(document.querySelector({selector!r})).fill")
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_the_browser_has_nothing_to_complain_of_and_asks_for_nothing_else(
+    name: str, files: dict[str, Path], page: Page, tmp_path: Path
+) -> None:
+    page.open(files[name].as_uri())
+
+    picture = tmp_path / f"{name}.png"
+    picture.write_bytes(page.screenshot())
+    assert page.complaints() == []
+    assert page.requests() == [files[name].as_uri()]
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert picture.stat().st_size > 10_000
+    # The picture has its full width and does not stick out of the page.
+    assert page.evaluate("document.querySelector('figure svg').getBoundingClientRect().width") > 700
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_every_bar_is_told_to_a_screen_reader_and_reached_by_the_keyboard(
+    name: str, files: dict[str, Path], page: Page
+) -> None:
+    page.open(files[name].as_uri())
+    titles = page.evaluate("[...document.querySelectorAll('.bar')].map(bar => bar.querySelector('title').textContent)")
+
+    told = page.tree()
+    assert len(titles) > 1
+    assert [found for role, found in told if role == "image"] == titles
+    assert [found for role, found in told if role == "heading"][1:] == ["Picture", "Table"]
+
+    page.press_tab()
+    assert page.evaluate("document.activeElement.textContent") == "Skip the picture: to the table"
+    for title in titles[:2]:
+        page.press_tab()
+        assert page.evaluate("document.activeElement.querySelector('title').textContent") == title
+        shown = "getComputedStyle(document.activeElement.querySelector('.tip')).display"
+        assert page.evaluate(shown) != "none"
+    assert page.evaluate("document.querySelectorAll('.bar:focus').length") == 1
+
+
+def test_colours_follow_the_wish_for_dark_and_a_print_is_light(files: dict[str, Path], page: Page) -> None:
+    page.open(files["timeline"].as_uri())
+
+    page.media(prefers_color_scheme="light")
+    assert fill(page, "rect.on-call") == LIGHT
+    page.media(prefers_color_scheme="dark")
+    assert fill(page, "rect.on-call") == DARK
+    page.media("print", prefers_color_scheme="dark")
+    assert fill(page, "rect.on-call") == LIGHT
+    assert page.evaluate("getComputedStyle(document.querySelector('.skip')).display") == "none"
+    page.media()
+
+
+def test_a_print_on_paper_takes_little_room(files: dict[str, Path], page: Page) -> None:
+    # Patterns would be printed as an image of the whole page for each hatched bar.
+    page.open(files["coverage"].as_uri())
+    pdf = page.pdf()
+    assert pdf.startswith(b"%PDF")
+    assert len(pdf) < 300_000
