@@ -18,7 +18,7 @@ from exporter.history.reader import HistoryReader
 from exporter.history.reports import REPORTS
 from exporter.history.reports.intervals import intervals
 from exporter.history.reports.long import long
-from exporter.history.schema import AGENT_BITS, TABLES
+from exporter.history.schema import TABLES
 from exporter.history.views import VIEWS
 from exporter.history.window import Window, iso_text
 from exporter.model import AVAILABLE, BUSY, ON_BREAK, ON_CALL, Poll
@@ -26,7 +26,17 @@ from exporter.report.model import Report
 from tests.support import minutes
 from tests.support.datasette import COMMON, COMMON_ENDS, canned, described
 from tests.support.minutes import at, polled
-from tests.support.two_sources import DAY_MS, Case, add_source, cases, looking_at, recorded, rows, write
+from tests.support.two_sources import (
+    DAY_MS,
+    Case,
+    add_source,
+    cases,
+    looking_at,
+    recorded,
+    rows,
+    timeline_report,
+    write,
+)
 
 UTC = ZoneInfo("UTC")
 NOW = 2 * DAY_MS + 1_000
@@ -349,7 +359,10 @@ def test_nobody_available_is_what_the_report_intervals_says(drawn: tuple[Case, W
 def test_changes_and_timelines_of_an_agent_are_the_reports(drawn: tuple[Case, Window]) -> None:
     case, window = drawn
     with recorded(case) as path:
-        changes, timeline = report(path, "transitions", window).rows, report(path, "timeline", Window(0, NOW)).rows
+        changes, timeline = (
+            report(path, "transitions", window).rows,
+            timeline_report(path, NOW),
+        )
         for agent_id in ("1", "2", "3"):
             assert [
                 (row["from_status"], row["to_status"], row["not_before"], row["seen"])
@@ -374,55 +387,3 @@ def test_changes_and_timelines_of_an_agent_are_the_reports(drawn: tuple[Case, Wi
             ]
         hours = in_window(path, "changes_per_hour", window)
         assert sum(row["changes"] for row in hours) == sum(row["from_status"] is not None for row in changes)
-
-
-# --- what they cost ---------------------------------------------------------------------------------------------------
-
-
-def write_days(path: Path, days: int) -> None:
-    """An agent who changes status every 100 seconds, with a checkpoint a day."""
-    write(path, [])
-    times = [1_000_000_000_000 + 100_000 * i for i in range(864 * days)]
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("INSERT INTO agent (id, agent_id) VALUES (1, '1')")
-        connection.execute("INSERT INTO tracking (agent, tracked_from) VALUES (1, ?)", (times[0],))
-        connection.executemany(
-            "INSERT INTO transition (moment, to_status, from_status, uncertainty) VALUES (?, ?, ?, ?)",
-            [
-                (at << AGENT_BITS | 1, i % 3, (i - 1) % 3 if i else None, 100_000 if i else None)
-                for i, at in enumerate(times)
-            ],
-        )
-        connection.executemany("INSERT INTO checkpoint VALUES (?, 0)", [(at,) for at in times[::864]])
-        connection.executemany("INSERT INTO carried VALUES (?, ?)", [(at, at << AGENT_BITS | 1) for at in times[::864]])
-        connection.execute(
-            "INSERT INTO coverage (run, first_sent, started, last_sent, last, polls, interval_ms, gap_limit_ms,"
-            " end_reason) VALUES (1, ?, ?, ?, ?, 2, 30000, 75000, 'crash')",
-            (times[0], times[0], times[-1], times[-1]),
-        )
-        connection.commit()
-
-
-def steps(path: Path, sql: str, parameters: dict[str, str]) -> int:
-    counted = 0
-
-    def count() -> int:
-        nonlocal counted
-        counted += 1
-        return 0
-
-    with looking_at(path, 1_100_000_000_000) as connection:
-        connection.set_progress_handler(count, 100)
-        connection.execute(sql, parameters).fetchall()
-    return counted
-
-
-@pytest.mark.parametrize("name", [name for name, query in QUERIES.items() if COMMON in query.sql])
-def test_the_cost_of_a_window_does_not_grow_with_the_age_of_the_database(tmp_path: Path, name: str) -> None:
-    cost = []
-    for days in (2, 20):
-        write_days(tmp_path / f"{days}.db", days)
-        last = 1_000_000_000_000 + 100_000 * (864 * days - 1)
-        parameters = BLANK | {"since": iso(last - 3_600_000), "until": iso(last), "at": iso(last - 1)}
-        cost.append(steps(tmp_path / f"{days}.db", QUERIES[name].sql, parameters))
-    assert cost[1] < 1.2 * cost[0]

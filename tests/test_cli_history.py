@@ -108,7 +108,7 @@ def test_coverage_shows_the_gap(db: Path) -> None:
 FIELDS = {
     "timeline": "agent_id name status start end duration_seconds quality start_not_before end_not_before",
     "summary": "agent_id name status duration_seconds min_seconds max_seconds share stays",
-    "at": "agent_id name status since evidence_age_seconds",
+    "at": "agent_id name status since quality evidence_age_seconds",
     "transitions": "agent_id from_status to_status not_before seen",
     "sessions": "agent_id name start end duration_seconds staffed_seconds",
     "intervals": "start end status agent_seconds mean_agents peak_agents least_agents",
@@ -167,7 +167,7 @@ TAKEN = {
     "intervals": "--status --step --fewer-than --weekday --hours --by --edges --bridge --classes.offline",
     "occupancy": "--weekday --hours --by --edges --bridge --classes.offline",
     "availability": "--weekday --hours --by --edges --bridge --classes.offline",
-    "transitions": "--status --weekday --hours",
+    "transitions": "--status --quality --weekday --hours",
     "matrix": "--status --weekday --hours --by --edges --bridge --classes.offline",
     "long": "--status --over --weekday --hours --edges --bridge --classes.offline",
     "coverage": "",
@@ -287,6 +287,9 @@ class TestOptions:
         assert {row["quality"] for row in known} == {"sampled"}
         bridged = rows(history(db, "timeline", *WINDOW, "--bridge", "9m", "--quality", "bridged"))
         assert [(row["agent_id"], row["duration_seconds"]) for row in bridged] == [("1002", "540")]
+        everything = rows(history(db, "transitions", *WINDOW))
+        assert rows(history(db, "transitions", *WINDOW, "--quality", "sampled")) == everything != []
+        assert rows(history(db, "transitions", *WINDOW, "--quality", "exact")) == []
 
     def test_the_matrix_has_groups_and_tells_gaps_apart(self, db: Path) -> None:
         found = rows(history(db, "matrix", *WINDOW, "--by", "agent"))
@@ -396,6 +399,7 @@ CLICK_SAYS = [
     (("summary", "--edges", "last"), "'last' is not one of 'seen', 'midpoint', 'not-before'"),
     (("summary", "--share-of", "all"), "'all' is not one of 'known', 'window'"),
     (("timeline", "--quality", "good"), "'good' is not one of 'exact', 'sampled', 'bridged', 'unknown'"),
+    (("transitions", "--quality", "bridged"), "'bridged' is not one of 'exact', 'sampled'"),
     (("intervals", "--fewer-than", "0"), "0 is not in the range x>=1"),
 ]
 

@@ -66,14 +66,33 @@ def agree(printed: Mapping[str, object], documented: Mapping[str, object]) -> bo
 
 def test_the_examples_of_json_have_the_shape_that_the_program_prints(examples: Examples) -> None:
     found = list(SHAPE.finditer(CLI))
-    assert [match["arguments"].split()[:2] for match in found] == [["status", "get"], ["agents", "list"]]
+    database = {"ZOHOVOICE_DB": str(examples.database)}
+    assert [match["arguments"].split()[:2] for match in found] == [
+        ["status", "get"],
+        ["agents", "list"],
+        ["history", "check"],
+    ]
     for match in found:
-        done = run(*shlex.split(match["arguments"]), env=examples.credentials)
+        done = run(*shlex.split(match["arguments"]), env={**examples.credentials, **database})
         assert done.code == 0, done.err
         printed, documented = json.loads(done.out), json.loads(match["body"])
         assert agree(printed["meta"], documented["meta"])
         for row in documented["rows"]:
             assert agree(printed["rows"][0], row)
+
+
+def test_the_checks_that_are_documented_are_made_and_say_such_things(examples: Examples) -> None:
+    done = run("history", "check", "--db", str(examples.database), "--format", "json")
+    printed = {row["check"]: row for row in json.loads(done.out)["rows"]}
+    (body,) = (match["body"] for match in SHAPE.finditer(CLI) if match["arguments"].startswith("history check"))
+    for row in json.loads(body)["rows"]:
+        found = printed[row["check"]]
+        assert (row["result"], without_figures(row["detail"])) == (found["result"], without_figures(found["detail"]))
+
+
+def without_figures(text: str) -> str:
+    """`text` without instants, ages, sizes and counts."""
+    return re.sub(r"(\d+[dhms])+|[0-9][0-9T:.Z-]*", "#", text)
 
 
 def test_an_agent_with_an_error_has_the_row_that_is_documented(examples: Examples) -> None:

@@ -6,8 +6,9 @@ from itertools import pairwise
 
 from hypothesis import given, settings
 
-from exporter.history.algebra import covered_time, intervals, status_at, totals
+from exporter.history.algebra import covered_time, intervals, totals
 from exporter.history.facts import FOREVER, AgentFacts, Change, Description, HistoryFacts, Period, RecordedStretch
+from exporter.history.instant import status_at
 from exporter.history.window import Window
 from exporter.model import (
     AVAILABLE,
@@ -173,8 +174,8 @@ def test_a_gap_between_equal_statuses_is_unknown_and_does_not_reset_since() -> N
         (1_300, 1_400, AVAILABLE),
     ]
     covered = covered_time(facts, NOW)
-    assert status_at(agent, covered, 1_100) == (UNKNOWN, None)
-    assert status_at(agent, covered, 1_300) == (AVAILABLE, 1_000)
+    assert status_at(agent, covered, 1_100) == (UNKNOWN, None, Quality.UNKNOWN)
+    assert status_at(agent, covered, 1_300) == (AVAILABLE, 1_000, Quality.SAMPLED)
     assert status_at(agent, covered, 999) is None
 
 
@@ -228,10 +229,10 @@ def test_the_latest_stretch_of_an_open_run_goes_on_until_now_within_the_gap_limi
     assert _intervals(facts, agent, 0, 1_125, now=1_125) == [
         Interval("1", 1_000, 1_125, AVAILABLE, Quality.SAMPLED, 1_000, 1_000, 1_095, 1_125)
     ]
-    assert status_at(agent, covered_time(facts, 1_125), 1_125) == (AVAILABLE, 1_000)
-    assert status_at(agent, covered_time(facts, 1_126), 1_126) == (UNKNOWN, None)
+    assert status_at(agent, covered_time(facts, 1_125), 1_125) == (AVAILABLE, 1_000, Quality.SAMPLED)
+    assert status_at(agent, covered_time(facts, 1_126), 1_126) == (UNKNOWN, None, Quality.UNKNOWN)
     ended = replace(facts, run_open=False)
-    assert status_at(agent, covered_time(ended, 1_125), 1_125) == (UNKNOWN, None)
+    assert status_at(agent, covered_time(ended, 1_125), 1_125) == (UNKNOWN, None, Quality.UNKNOWN)
 
 
 def test_a_selection_of_times_cuts_intervals_and_counts_only_what_begins_inside() -> None:

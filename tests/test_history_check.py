@@ -254,8 +254,8 @@ def test_facts_that_contradict_each_other_are_found_and_named(what: str, path: P
     told = advice(check_file(path, now_ms=NOW), path)
     assert told.startswith(f"the history database {path} is damaged (")
     assert told.endswith(
-        ") and is left as it is; put a file that history backup made in its place, or save what can be read with "
-        "history export"
+        f") and is left as it is: run zohovoice-exporter history export --db {path} to save what can be read, then "
+        "restore a backup"
     )
 
 
@@ -272,8 +272,8 @@ def test_derived_data_that_are_not_what_the_facts_say_are_made_anew_by_rebuild(s
     change(path, statement)
     assert failed(path) == ["derived data"]
     assert advice(check_file(path, now_ms=NOW), path) == (
-        f"what is derived in the history database {path} is not what its facts say, so reports may be wrong; make it "
-        "anew with history rebuild"
+        f"what is derived in the history database {path} is not what its facts say, so reports may be wrong: run "
+        f"zohovoice-exporter history rebuild --db {path} to make it anew"
     )
     assert run("history", "rebuild", "--db", str(path)).code == 0
     assert failed(path) == []
@@ -376,7 +376,7 @@ def test_the_command_says_what_helps(path: Path) -> None:
     assert done.code == 3
     assert done.err == (
         f"zohovoice-exporter: what is derived in the history database {path} is not what its facts say, so reports may "
-        "be wrong; make it anew with history rebuild\n"
+        f"be wrong: run zohovoice-exporter history rebuild --db {path} to make it anew\n"
     )
 
 

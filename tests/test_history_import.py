@@ -268,6 +268,8 @@ MISTAKES = {
     "2025-11-23T09:26:40+01:00 now)",
     "log-a-time-before-1970.csv": "{file}, line 2, column 'time': '1969-12-31T23:59:59Z' lies before 1970",
     "log-an-empty-status.csv": "{file}, line 3, column 'status': nothing stands where a status is expected",
+    "log-unknown-as-a-status.csv": "{file}, line 3, column 'status': 'unknown' is no status: time that nobody saw "
+    "is left out of a file, not written into it",
     "log-no-agent-id.csv": "{file}, line 3, column 'agent_id': nothing stands where an agent's id is expected",
     "log-odd-characters-in-an-id.csv": "{file}, line 2, column 'agent_id': '10\ufffd01' is no agent's id: it is "
     "longer than 100 characters, or has odd ones",
@@ -329,6 +331,9 @@ MISTAKES = {
     "empty",
     "export-an-odd-character-in-a-word.ndjson": "{file}, line 5: 'word' must be a status word: text that can be "
     "printed, of at most 100 characters",
+    "export-a-word-in-another-spelling.ndjson": f"{{file}}, line 5: {CONTRADICTS} ('busy' is not how this status is "
+    "written)",
+    "export-a-status-id-beyond-all-bounds.ndjson": "{file}, line 5: 'id' must be a whole number that is not negative",
     "export-an-unknown-end-reason.ndjson": "{file}, line 8: 'end_reason' must be a reason why a run or a stretch ended",
     "export-tables-out-of-order.ndjson": "{file}, line 4: a row of source stands behind rows of status; the "
     f"order is {TABLES}",

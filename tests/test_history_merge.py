@@ -12,16 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.errors import DatabaseError
+from exporter.history.algebra import Rules, covered_time, intervals
+from exporter.history.answers import answer
 from exporter.history.care.purge import purge_before
 from exporter.history.facts import Description, Period
+from exporter.history.instant import status_at
 from exporter.history.opening import opened_for_care
+from exporter.history.question import Question
+from exporter.history.reader import HistoryReader
 from exporter.history.transfer.errors import ImportRefused
 from exporter.history.transfer.names import descriptions_to_add
 from exporter.history.window import Window
 from exporter.history.writer import HistoryWriter
-from exporter.model import BUSY, OFFLINE, ON_CALL, Agent, EndReason, Poll, TrackerState
+from exporter.model import BUSY, OFFLINE, ON_CALL, Agent, EndReason, Kind, Poll, TrackerState
 from exporter.tracker import advance
-from tests.support.care import PACE, PEOPLE, RUN, copied, failed, query, record, second
+from tests.support.care import PACE, PEOPLE, RUN, UTC, copied, failed, query, record, second
 from tests.support.history_files import FailingConnection
 from tests.support.lives import END, Step, lives
 from tests.support.lives import record as record_life
@@ -39,6 +44,7 @@ from tests.support.transfer import (
     write_log,
     write_polls,
 )
+from tests.support.two_sources import Case, cases, recorded
 
 ROOT = Path(__file__).parent.parent
 
@@ -85,6 +91,48 @@ def test_an_import_fills_a_gap_of_the_recorder(path: Path, file: Path) -> None:
     ]
     assert [stay for stay in stays(path, 0, 700) if stay[0] != "1001"] == [s for s in before if s[0] != "1001"]
     assert failed(path) == []
+
+
+def test_since_is_not_earlier_than_another_status_that_an_import_tells(tmp_path: Path, file: Path) -> None:
+    # The recorder saw nothing but On Call: from 0.2 to 90.2 s, 600.2 to 690.2 s and 800.2 to 830.2 s. So it was since
+    # 0.2 s, as far as the recorder knows. But the log says Available from 300 to 600.2 s.
+    plan = {s: {"1001": ON_CALL} for s in (0, 30, 60, 90, 600, 630, 660, 690, 800, 830)}
+    path = record(tmp_path / "history.db", plan)
+
+    def since(seconds: float, bridge_ms: int = 0) -> tuple[object, float, object]:
+        with HistoryReader.open(path) as reader:
+            asked = Question(Window(at(seconds), at(seconds) + 1), UTC, NOW, rules=Rules(bridge_ms=bridge_ms))
+            (row,) = answer(reader, "at", asked).rows
+        assert isinstance(row["since"], int)
+        return row["status"], (row["since"] - at(0)) / 1000, row["quality"]
+
+    assert since(660) == ("On Call", 0.2, "sampled")
+    bring(path, write_log(file, (200, "1001", "On Call"), (300, "1001", "Available"), (600.2, "1001", "On Call")))
+    assert since(60) == ("On Call", 0.2, "sampled")
+    assert since(250) == ("On Call", 0.2, "exact")
+    assert since(350) == ("Available", 300, "exact")
+    assert since(660) == ("On Call", 600.2, "sampled")
+    # Nor does a gap after that reset it, bridged (690.2 to 800.2 s) or not.
+    assert since(820) == ("On Call", 600.2, "sampled")
+    assert since(750, bridge_ms=110_000) == ("On Call", 600.2, "bridged")
+
+
+@settings(max_examples=max(20, settings().max_examples // 5))
+@given(cases(), st.integers(0, 300))
+def test_between_since_and_the_instant_no_source_knows_another_status(case: Case, back: int) -> None:
+    with recorded(case) as path, HistoryReader.open(path) as reader:
+        instant = max(0, case.end - back)
+        whole = reader.facts(Window(0, case.end + 1))
+        near = reader.facts(Window(instant, instant + 1), back_to_changes=True)
+        covered = covered_time(whole, case.end + 100_000)
+        for agent in near.agents:
+            found = status_at(agent, covered_time(near, case.end + 100_000), instant)
+            (same,) = (one for one in whole.agents if one.agent_id == agent.agent_id)
+            assert found == status_at(same, covered, instant)
+            if found is None or found.since is None:
+                continue
+            known = {i.status for i, _ in intervals(same, covered, Window(found.since, instant + 1))}
+            assert {status for status in known if status.kind is not Kind.UNKNOWN} == {found.status}
 
 
 def test_covered_time_may_touch(path: Path, file: Path) -> None:

@@ -17,7 +17,7 @@ from exporter.history.opening import opened_for_care
 from exporter.history.reader import HistoryReader
 from exporter.history.window import Window
 from exporter.history.writer import HistoryWriter, RunInfo
-from exporter.model import AVAILABLE, Agent, EndReason, Poll, TrackerState
+from exporter.model import AVAILABLE, BUSY, ON_CALL, Agent, EndReason, Poll, TrackerState
 from exporter.tracker import advance
 from tests.support.care import (
     PACE,
@@ -191,6 +191,13 @@ def test_in_a_gap_the_stretch_before_is_kept_without_length_for_it_says_why_the_
     assert facts.window == Window(second(300), second(700), asked_since=0)
 
 
+def test_where_a_stretch_begins_at_the_cut_the_gap_before_it_can_still_be_bridged(path: Path, tmp_path: Path) -> None:
+    """Ben was Offline on both sides of the gap: with a bridge no stay of his begins at 600 s."""
+    purge(copied(path, after := tmp_path / "after.db"), second(600))
+    window, rules = Window(second(600), second(660)), Rules(bridge_ms=600_000)
+    assert differing(reports_on(path, window, rules=rules), reports_on(after, window, rules=rules)) == []
+
+
 def test_after_the_last_poll_the_recorder_still_knows_when_it_polled_and_who_was_in_which_status(path: Path) -> None:
     before = _resumed(path)
     purge(path, second(5_000))
@@ -285,6 +292,19 @@ def test_what_was_removed_is_nowhere_in_the_file(path: Path) -> None:
     assert b"Cleo Silva" not in path.read_bytes()
     assert b"Ann Schmidt" in path.read_bytes()
     assert [file.name for file in path.parent.iterdir()] == ["history.db"]
+
+
+def test_totals_go_on_from_a_change_whose_status_before_was_purged(tmp_path: Path) -> None:
+    """Ann went from Busy to On Call at 30 s, which is kept alone, and back to Busy after the purge: what the two stays
+    in Busy possibly had both is counted once, also where nothing is left of the first."""
+    path = record(tmp_path / "history.db", {0: {"1001": BUSY}, 30: {"1001": ON_CALL}})
+    purge(path, second(50))
+    writer = HistoryWriter.open(path, RUN, checkpoint_after=lambda _: 1)
+    poll = Poll(START + 60_000, second(60), {"1001": BUSY})
+    writer.append(advance(writer.resumed, poll, PEOPLE, PACE)[1])
+    writer.close(second(61), EndReason.SHUTDOWN)
+    assert query(path, "SELECT taken FROM checkpoint") == [(second(30),), (second(60),)]
+    assert failed(path) == []
 
 
 # --- interrupted ------------------------------------------------------------------------------------------------------

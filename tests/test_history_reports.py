@@ -263,8 +263,22 @@ def test_at_shows_who_is_in_which_status_since_when_and_on_what_evidence() -> No
     # On Call was first seen at 08:01:00; the gap does not reset it. The poll at 08:10:30 left no trace, so all that
     # is certain is that one was received at 08:10:00, 40 s before.
     assert _at("08:10:40") == [
-        {"agent_id": "1001", "name": "Ann", "status": "On Call", "since": "08:01:00", "evidence_age_seconds": 40},
-        {"agent_id": "1002", "name": "Bob", "status": "absent", "since": "08:10:00", "evidence_age_seconds": 40},
+        {
+            "agent_id": "1001",
+            "name": "Ann",
+            "status": "On Call",
+            "since": "08:01:00",
+            "quality": "sampled",
+            "evidence_age_seconds": 40,
+        },
+        {
+            "agent_id": "1002",
+            "name": "Bob",
+            "status": "absent",
+            "since": "08:10:00",
+            "quality": "sampled",
+            "evidence_age_seconds": 40,
+        },
     ]
 
 
@@ -275,8 +289,22 @@ def test_at_an_edge_the_new_status_holds_and_a_moment_before_it_the_old() -> Non
 
 def test_at_an_instant_in_a_gap_everyone_is_unknown_since_nobody_knows_when() -> None:
     assert _at("08:05:00") == [
-        {"agent_id": "1001", "name": "Ann", "status": "unknown", "since": None, "evidence_age_seconds": 180},
-        {"agent_id": "1002", "name": "Bob", "status": "unknown", "since": None, "evidence_age_seconds": 180},
+        {
+            "agent_id": "1001",
+            "name": "Ann",
+            "status": "unknown",
+            "since": None,
+            "quality": "unknown",
+            "evidence_age_seconds": 180,
+        },
+        {
+            "agent_id": "1002",
+            "name": "Bob",
+            "status": "unknown",
+            "since": None,
+            "quality": "unknown",
+            "evidence_age_seconds": 180,
+        },
     ]
 
 
@@ -286,6 +314,7 @@ def test_at_the_present_the_evidence_is_as_old_as_the_latest_poll() -> None:
         "name": "Ann",
         "status": "Available",
         "since": "08:11:00",
+        "quality": "sampled",
         "evidence_age_seconds": 20,
         "provisional": True,
     }

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.history.algebra import DEFAULT_RULES, EdgePolicy, Rules, covered_time, intervals
+from exporter.history.algebra import DEFAULT_RULES, EdgePolicy, Rules, covered_time, intervals, totals
 from exporter.history.facts import AgentFacts, Change, HistoryFacts, Period, RecordedStretch, Source, Spell
 from exporter.history.stays import Stay, stays
 from exporter.history.window import Window
@@ -75,6 +75,11 @@ def test_a_bridged_gap_is_part_of_the_stay() -> None:
     assert told(bridged[3]) == ("On Break", at("00:10"), at("01:00"), False, False)
     assert len(bridged) == 6
     assert (bridged[3].start_not_before, bridged[3].end_not_before) == (at("00:09:29"), at("00:59:29"))
+    # Bridged are the 10 minutes from 00:30 to 00:40. Sure are 00:10 to 00:29:59, when the last poll before the gap was
+    # sent, and 00:40 to 00:59:29.
+    assert bridged[3].bridged == 10 * MINUTE
+    assert bridged[3].least == 19 * MINUTE + 59_000 + 19 * MINUTE + 29_000
+    assert {stay.bridged for stay in (*bridged[:3], *bridged[4:])} == {0}
     # A millisecond less is no bridge.
     assert len(list(found(rules=Rules(bridge_ms=10 * MINUTE - 1)))) == 7
 
@@ -135,3 +140,22 @@ def test_stays_are_all_known_time_and_nothing_else(case: Case, edges: EdgePolicy
             if interval.status.kind is not Kind.UNKNOWN:
                 known[interval.status.word] += interval.end - interval.start
         assert time == known
+
+
+@given(cases(), st.sampled_from(EdgePolicy), st.sampled_from((0, 30, 100)))
+def test_what_is_sure_and_what_is_bridged_of_all_stays_is_what_totals_say(
+    case: Case, edges: EdgePolicy, bridge: int
+) -> None:
+    always = Window(case.window.since - 10**6, case.window.until + 10**6)
+    covered = covered_time(case.facts, case.window.until, Rules(edges, bridge))
+    for agent in case.facts.agents:
+        everywhere = replace(agent, selected=None)
+        of_stays, bridged = Counter[str](), Counter[str]()
+        for stay in stays(everywhere, covered, always):
+            of_stays[stay.status.word] += stay.least
+            bridged[stay.status.word] += stay.bridged
+            assert stay.least + stay.bridged <= stay.end_not_after - stay.start_not_before
+        sums = {status.word: total for status, total in totals(everywhere, covered, always).items()}
+        assert {word: (least, bridged[word]) for word, least in of_stays.items()} == {
+            word: (sums[word].least, sums[word].bridged) for word in of_stays
+        }

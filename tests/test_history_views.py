@@ -1,5 +1,6 @@
 """The views for people with their own tools: by hand on small histories, and against the reports on random ones."""
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -9,20 +10,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.history.algebra import covered_time, intervals
 from exporter.history.care.purge import purge_before
 from exporter.history.facts import HistoryFacts
 from exporter.history.question import Group, Question
 from exporter.history.reader import HistoryReader
 from exporter.history.reports import REPORTS
-from exporter.history.schema import AGENT_BITS
 from exporter.history.views import VIEWS
 from exporter.history.window import Window, iso_text
-from exporter.model import ABSENT, AVAILABLE, BUSY, ERROR, ON_BREAK, ON_CALL, Poll, reported
+from exporter.history.writer import HistoryWriter
+from exporter.model import ABSENT, AVAILABLE, BUSY, ERROR, ON_BREAK, ON_CALL, EndReason, Poll, reported
 from tests.support import minutes
 from tests.support.histories import poll_lists
 from tests.support.minutes import at, polled
-from tests.support.two_sources import DAY_MS, Case, add_source, cases, looking_at, plain, recorded, rows, write
+from tests.support.two_sources import (
+    DAY_MS,
+    RUN,
+    Case,
+    add_source,
+    cases,
+    plain,
+    recorded,
+    rows,
+    timeline_report,
+    write,
+)
 
 UTC = ZoneInfo("UTC")
 few = settings(max_examples=max(25, settings().max_examples // 4))
@@ -215,6 +226,15 @@ def test_a_history_without_any_poll_has_no_rows(tmp_path: Path) -> None:
         assert plain(path, f"SELECT * FROM {name}", at("08:00")) == []
 
 
+def test_a_database_of_version_1_gets_the_same_views(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    shutil.copy(Path(__file__).parent / "data" / "history" / "v1.db", path)
+    path.chmod(0o600)
+    HistoryWriter.open(path, RUN).close(0, EndReason.SHUTDOWN)
+    query = "SELECT name, sql FROM sqlite_schema WHERE type = 'view' ORDER BY rowid"
+    assert plain(path, query, 0) == [(name, sql.strip()) for name, sql in VIEWS]
+
+
 def test_a_tool_that_trusts_no_schema_can_use_the_views(morning: Path) -> None:
     with closing(sqlite3.connect(morning)) as connection:
         connection.execute("PRAGMA trusted_schema = OFF")
@@ -235,29 +255,24 @@ def report(name: str, facts: HistoryFacts, question: Question) -> list[dict[str,
 
 
 def check_timeline(path: Path, now: int) -> None:
-    facts = read(path, Window(0, now))
-    # Without the live extension: the views have none.
-    question = Question(facts.window, UTC, now)
-    expected = [
-        (row["agent_id"], row["name"], row["status"], row["quality"], row["start"], row["end"])
-        for row in sorted(report("timeline", facts, question), key=lambda row: (row["agent_id"], row["start"]))
+    """Long after the last poll, so that the report has no live extension either."""
+    expected = timeline_report(path, now)
+    columns = ("agent_id", "start", "end", "status", "kind", "quality")
+    assert rows(path, "SELECT * FROM timeline_ms ORDER BY agent_id, start", now) == [
+        {column: row[column] for column in columns} for row in expected
     ]
-    query = 'SELECT agent_id, status, quality, start, "end" FROM timeline_ms ORDER BY agent_id, start'
-    found = plain(path, query, now)
-    assert found == [(row[0], *row[2:]) for row in expected]
-    covered = covered_time(facts, now)
-    kinds = [i.status.kind.name.lower() for agent in facts.agents for i, _ in intervals(agent, covered, facts.window)]
-    assert sorted(kind for (kind,) in plain(path, "SELECT kind FROM timeline_ms", now)) == sorted(kinds)
-    for shown, (agent_id, name, status, quality, start, end) in zip(
-        rows(path, "SELECT * FROM timeline ORDER BY agent_id, start", now), expected, strict=True
-    ):
-        assert shown | {"team": None, "kind": None} == {
-            "agent_id": agent_id,
-            "name": name,
+    found = rows(path, "SELECT * FROM timeline ORDER BY agent_id, start", now)
+    for shown, row in zip(found, expected, strict=True):
+        start, end = row["start"], row["end"]
+        assert isinstance(start, int)
+        assert isinstance(end, int)
+        assert shown | {"team": None} == {
+            "agent_id": row["agent_id"],
+            "name": row["name"],
             "team": None,
-            "status": status,
-            "kind": None,
-            "quality": quality,
+            "status": row["status"],
+            "kind": row["kind"],
+            "quality": row["quality"],
             "start": start / 1000,
             "end": end / 1000,
             "duration_seconds": (end - start) / 1000,
@@ -348,72 +363,3 @@ def test_now_at_the_last_poll_is_what_that_poll_saw(polls: list[Poll]) -> None:
         assert dict(plain(path, "SELECT agent_id, status FROM now", now)) == {
             key: status.word for key, status in polls[-1].readings.items()
         }
-
-
-# --- what they cost ---------------------------------------------------------------------------------------------------
-
-STATUSES = 5
-
-
-def write_many(path: Path, *, agents: int, each: int, stretches: int) -> None:
-    """`each` transitions of every agent, 30 s apart and in turn, in so many stretches."""
-    write(path, [])
-    times = [1_000_000_000_000 + 30_000 * i for i in range(each)]
-    length = each // stretches
-    with closing(sqlite3.connect(path)) as connection:
-        connection.executemany("INSERT INTO agent (id, agent_id) VALUES (?, ?)", [(a, str(a)) for a in range(agents)])
-        connection.executemany(
-            "INSERT INTO tracking (agent, tracked_from) VALUES (?, ?)", [(a, times[0]) for a in range(agents)]
-        )
-        connection.executemany(
-            "INSERT INTO transition (moment, to_status, from_status, uncertainty) VALUES (?, ?, ?, ?)",
-            [
-                (at << AGENT_BITS | a, i % STATUSES, (i - 1) % STATUSES if i else None, 30_000 if i else None)
-                for i, at in enumerate(times)
-                for a in range(agents)
-            ],
-        )
-        connection.executemany(
-            "INSERT INTO coverage (run, first_sent, started, last_sent, last, polls, interval_ms, gap_limit_ms,"
-            " end_reason) VALUES (1, ?, ?, ?, ?, ?, 30000, 75000, 'crash')",
-            [
-                (times[i], times[i], times[i + length - 1], times[i + length - 1], length)
-                for i in range(0, each, length)
-            ],
-        )
-        connection.commit()
-
-
-def steps(path: Path, sql: str) -> int:
-    """How many thousand steps of SQLite's virtual machine the query takes: the same on every machine."""
-    counted = 0
-
-    def count() -> int:
-        nonlocal counted
-        counted += 1
-        return 0
-
-    with looking_at(path, 1_100_000_000_000) as connection:
-        connection.set_progress_handler(count, 1_000)
-        connection.execute(sql).fetchall()
-    return counted
-
-
-@pytest.mark.parametrize("name", [name for name, _ in VIEWS])
-def test_the_cost_grows_with_the_transitions_and_not_with_their_square(tmp_path: Path, name: str) -> None:
-    sizes = {"one": (10, 500, 10), "more agents": (40, 500, 10), "longer": (10, 2_000, 40), "broken": (10, 500, 100)}
-    cost = {}
-    for size, (agents, each, stretches) in sizes.items():
-        write_many(tmp_path / f"{size}.db", agents=agents, each=each, stretches=stretches)
-        cost[size] = steps(tmp_path / f"{size}.db", f"SELECT * FROM {name}")
-    # Four times as many transitions: four times the steps, and what sorting adds. More stretches: more rows.
-    assert cost["more agents"] < 6 * cost["one"]
-    assert cost["longer"] < 6 * cost["one"]
-    assert cost["broken"] < 2 * cost["one"]
-
-
-@pytest.mark.parametrize("name", ["timeline_ms", "timeline", "seconds_by_day"])
-def test_asking_for_one_agent_costs_little_more_than_reading_the_transitions(tmp_path: Path, name: str) -> None:
-    write_many(tmp_path / "history.db", agents=50, each=200, stretches=4)
-    one = steps(tmp_path / "history.db", f"SELECT * FROM {name} WHERE agent_id = '7'")
-    assert one < steps(tmp_path / "history.db", f"SELECT * FROM {name}") / 10

@@ -21,8 +21,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from exporter.errors import DatabaseError
-from exporter.history.algebra import DEFAULT_RULES, EdgePolicy, Rules, covered_time, intervals, status_at, totals
+from exporter.history.algebra import DEFAULT_RULES, EdgePolicy, Rules, covered_time, intervals, totals
 from exporter.history.facts import HistoryFacts
+from exporter.history.instant import status_at
 from exporter.history.question import Question
 from exporter.history.reader import HistoryReader
 from exporter.history.reports import REPORTS

@@ -3,6 +3,7 @@
 import csv
 import json
 from io import StringIO
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -33,7 +34,7 @@ FIRST: dict[str, Cell] = {
     "covered": True,
 }
 SECOND: dict[str, Cell] = {**FIRST, "start": 1_700_000_000_250, "duration_seconds": 1_500, "share": None, "stays": None}
-META = {
+META: dict[str, Any] = {
     "report": "summary",
     "since": 1_700_000_000_000,
     "until": 1_700_003_600_000,
@@ -166,6 +167,30 @@ def test_under_a_table_on_an_instant_stands_the_instant_and_the_part_of_the_agen
     )
 
 
+def test_the_coverage_under_a_table_is_that_of_the_header_not_one_of_its_own() -> None:
+    # Covered time that was absent, and bridged time, are no known time: 2700.5 of 3600.5 s are covered, 12 % known.
+    report = Report({**META, "coverage": 0.12}, COLUMNS, (), KINDS, "UTC")
+    assert "Coverage: 12.0 %; covered 0:45:01, unknown 0:15:00" in drawn(report)
+
+
+def test_under_a_table_on_a_purged_instant_stands_the_instant_that_was_asked_for() -> None:
+    kinds = KINDS | {"at": ColumnKind.INSTANT, "asked_since": ColumnKind.INSTANT}
+    asked = META["since"] - 3_600_000
+    told = {**META, "at": asked, "asked_since": asked, "until": META["since"], "report": "at", "coverage": None}
+    report = Report(told, COLUMNS, (), kinds, "Europe/Berlin")
+    assert "At: 2023-11-14 22:13:20+01:00 (Europe/Berlin)\nCoverage: none of the agents\n" in drawn(report)
+
+
+def test_a_window_of_which_nothing_is_left_is_no_instant() -> None:
+    kinds = KINDS | {"asked_since": ColumnKind.INSTANT}
+    told = {**META, "asked_since": META["since"] - 3_600_000, "until": META["since"], "coverage": None}
+    report = Report(told, COLUMNS, (), kinds, "Europe/Berlin")
+    assert (
+        "Window: nothing of it is left: everything before 2023-11-14 23:13:20+01:00 (Europe/Berlin) was purged\n"
+        in drawn(report)
+    )
+
+
 def test_a_table_leaves_out_flags_that_are_never_set_and_columns_of_nothing() -> None:
     columns = (Column("name"), Column("open", ColumnKind.FLAG), Column("error"))
     report = Report({}, columns, [{"name": "Ann", "open": False, "error": None}], {})
@@ -230,7 +255,7 @@ def test_a_report_without_rows_says_so_and_is_valid_in_every_format() -> None:
 
 
 def test_a_report_of_no_tracked_time_has_no_coverage_rather_than_a_wrong_one() -> None:
-    empty = Report({**META, "covered_seconds": 0, "unknown_seconds": 0}, COLUMNS, (), KINDS, "UTC")
+    empty = Report({**META, "covered_seconds": 0, "unknown_seconds": 0, "coverage": None}, COLUMNS, (), KINDS, "UTC")
     assert "Coverage: no tracked time; covered 0:00:00, unknown 0:00:00" in drawn(empty)
 
 

@@ -152,9 +152,9 @@ def test_an_interval_without_anybody_has_no_coverage_and_nobody_is_missing() -> 
             "end": "08:45:00",
             "status": "On Call",
             "agent_seconds": 0,
-            "mean_agents": 0.0,
-            "peak_agents": 0,
-            "least_agents": 0,
+            "mean_agents": None,
+            "peak_agents": None,
+            "least_agents": None,
             "fewer_sure_seconds": None,
             "fewer_possible_seconds": None,
             "coverage": None,
@@ -315,7 +315,7 @@ def test_invariant_11_concurrency_is_what_counting_agents_in_each_millisecond_sa
     for start, end in pairwise(edges):
         counts = list(counted(polls, start, end))
         for status in (*KNOWN_STATUSES, ABSENT, ERROR, UNKNOWN):
-            of_status = map_of(counts, status)
+            of_status, anybody = map_of(counts, status), any(map_of(counts, None))
             if status not in (ABSENT, ERROR) or any(of_status):
                 expected.append(
                     {
@@ -323,9 +323,9 @@ def test_invariant_11_concurrency_is_what_counting_agents_in_each_millisecond_sa
                         "end": end,
                         "status": status.word,
                         "agent_seconds": sum(of_status),
-                        "mean_agents": sum(of_status) / (end - start),
-                        "peak_agents": max(of_status),
-                        "least_agents": min(of_status),
+                        "mean_agents": sum(of_status) / (end - start) if anybody else None,
+                        "peak_agents": max(of_status) if anybody else None,
+                        "least_agents": min(of_status) if anybody else None,
                         **too_few(counts, status, limit),
                         "coverage": known_part(counts),
                         "provisional": False,

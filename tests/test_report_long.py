@@ -64,6 +64,7 @@ def row(agent: str, status: str, start: str, end: str | None, seconds: float, *f
         "end": end,
         "duration_seconds": seconds,
         "over_seconds": seconds - 15 * MINUTE,
+        "bridged_seconds": 0,
         **dict.fromkeys(flags, True),
     }
 
@@ -104,6 +105,9 @@ def test_a_bridged_gap_does_not_end_a_stay() -> None:
     bob = shown(long(FACTS, asked))[1]
     assert (bob["start"], bob["end"], bob["duration_seconds"]) == ("09:50:00", "11:05:00", 75 * MINUTE)
     assert "censored" not in bob
+    # Nobody was looking from 10:20 to 11:00, so that is not sure. Sure are 09:50:00 to 10:19:59, when the last poll
+    # before the gap was sent, and 11:00:00 to 11:03:59. At most it was 09:48:59 to 11:05:00.
+    assert (bob["bridged_seconds"], bob["min_seconds"], bob["max_seconds"]) == (40 * MINUTE, 1799 + 239, 4561)
 
 
 def test_other_statuses_and_limits_can_be_asked_for() -> None:
@@ -178,6 +182,7 @@ def _expected(
         "min_seconds": least,
         "max_seconds": None if censored else end - last_sight(polls, agent_id, first - 1),
         "over_seconds": end - start - over,
+        "bridged_seconds": 0,
         "carried_in": start < window.since,
         "open": False,
         "censored": censored,

@@ -45,9 +45,9 @@ def test_changes_are_counted_by_pair_and_those_through_a_gap_apart() -> None:
     # 170 minutes of Ann and 95 of Bob are staffed: 2 changes in 265 minutes.
     assert {row["per_staffed_hour"] for row in report.rows if row["changes"] == 2} == {2 * 60 / 265}
     assert [column.name for column in report.columns] == [
-        "agents", "from_status", "to_status", "changes", "through_gap_changes", "per_staffed_hour",
+        "agents", "from_status", "to_status", "changes", "through_gap_changes", "per_staffed_hour", "coverage",
     ]  # fmt: skip
-    assert report.columns[-1].kind is ColumnKind.NUMBER
+    assert [column.kind for column in report.columns][-2:] == [ColumnKind.NUMBER, ColumnKind.SHARE]
     assert report.rows[0]["agents"] == 2
     assert report.meta["by"] == "total"
 
@@ -68,6 +68,19 @@ def test_agents_and_teams_have_rows_of_their_own() -> None:
     by_team = counts(asked(groups=frozenset({Group.TEAM})), "team")
     assert by_team["Sales", "Available", "On Call"] == (1, 0)
     assert by_team["Support", "Available", "On Call"] == (1, 1)
+
+
+def test_each_row_says_how_much_of_the_time_of_its_group_is_known() -> None:
+    # Each has a gap of 10 minutes, Ann in 180 and Bob in 120.
+    by_agent = asked(groups=frozenset({Group.AGENT}))
+    assert {(row["name"], row["coverage"]) for row in by_agent.rows} == {("Ann", 170 / 180), ("Bob", 110 / 120)}
+    assert {row["coverage"] for row in asked().rows} == {280 / 300}
+
+
+def test_a_bridged_gap_makes_no_row_better_known() -> None:
+    # It is 10 minutes long, and nobody was looking.
+    bridged = asked(rules=Rules(bridge_ms=10 * 60_000))
+    assert {row["coverage"] for row in bridged.rows} == {row["coverage"] for row in asked().rows}
 
 
 def test_a_change_counts_where_the_edge_policy_puts_it() -> None:
@@ -103,7 +116,8 @@ def test_a_change_at_the_very_end_of_tracking_is_counted_though_nobody_has_time_
         "1", (Description(0, "Ann", ""),), ((0, at("23:30")),), (Change(at("23:30"), at("23:29"), AVAILABLE, BUSY),)
     )
     report = asked(replace(FACTS, agents=(gone,)), window=Window(at("23:30"), at("23:40")))
-    assert [(row["agents"], row["changes"], row["per_staffed_hour"]) for row in report.rows] == [(0, 1, None)]
+    (row,) = report.rows
+    assert (row["agents"], row["changes"], row["per_staffed_hour"], row["coverage"]) == (0, 1, None, None)
 
 
 def test_transitions_say_whether_a_gap_hid_them_and_how_they_are_known() -> None:
@@ -134,6 +148,12 @@ def test_a_log_tells_changes_exactly() -> None:
         ("On Call", "exact", False),
     ]
     assert rows[1]["uncertainty_seconds"] == 0
+    exact = replace(NIGHT, window=window, qualities=frozenset({Quality.EXACT}))
+    assert list(REPORTS["transitions"](facts, exact).rows) == list(rows)
+    sampled = replace(exact, qualities=frozenset({Quality.SAMPLED}))
+    assert REPORTS["transitions"](facts, sampled).rows == []
+    # The header counts all the same.
+    assert REPORTS["transitions"](facts, sampled).meta == REPORTS["transitions"](facts, exact).meta
     assert counts(asked(facts, window=window)) == {("Busy", "On Call"): (1, 0)}
 
 

@@ -261,7 +261,7 @@ def test_a_report_of_everything_together_is_one_lane() -> None:
 # --- intervals --------------------------------------------------------------------------------------------------------
 
 
-def bucket(start: int, status: str, mean: float, length: int = HOUR) -> dict[str, Cell]:
+def bucket(start: int, status: str, mean: float | None, length: int = HOUR) -> dict[str, Cell]:
     return {"start": start, "end": start + length, "status": status, "mean_agents": mean}
 
 
@@ -289,12 +289,13 @@ def test_a_column_stacks_the_mean_agents_of_its_bucket_with_unknown_on_top() -> 
 
 def test_the_keyboard_stops_once_at_each_column() -> None:
     rows = (bucket(hour(0), "Available", 2.25), bucket(hour(0), "unknown", 1), bucket(hour(1), "Available", 0))
-    more = bucket(hour(2), "Busy", 1 / 3)
-    (picture,) = pictures(intervals_picture(intervals_of(*rows, more)))
+    more = (bucket(hour(2), "Busy", 1 / 3), bucket(hour(3), "Available", None))  # nobody is tracked in the last one
+    (picture,) = pictures(intervals_picture(intervals_of(*rows, *more)))
     assert [title(stop) for stop in focusable(picture)] == [
         "2025-01-15 00:00:00 to 01:00:00: Available 2.25, unknown 1",
         "2025-01-15 01:00:00 to 02:00:00: nobody",
         "2025-01-15 02:00:00 to 03:00:00: Busy 0.33",
+        "2025-01-15 03:00:00 to 04:00:00: nobody",
     ]
 
 

@@ -85,7 +85,8 @@ def whom() -> Option[R]:
             "teams",
             multiple=True,
             metavar="GLOB",
-            help="Only the time that agents spent in a team whose name matches. May be repeated.",
+            help="Only the time that agents spent in a team whose name matches; time without a team matches none. "
+            "May be repeated.",
         ),
     )
 
@@ -101,13 +102,13 @@ def status() -> Option[R]:
     )
 
 
-def quality() -> Option[R]:
-    """`--quality`."""
+def quality(*qualities: str) -> Option[R]:
+    """`--quality`, for those that the rows of the report may have."""
     return click.option(
         "--quality",
         "qualities",
         multiple=True,
-        type=click.Choice(["exact", "sampled", "bridged", "unknown"]),
+        type=click.Choice(qualities),
         help="Only rows that are known in this way. May be repeated.",
     )
 

@@ -132,14 +132,14 @@ timeline = _report(
     "Each agent's stays in a status in the window, one after the other, with how sure the edges are; "
     "the times when nobody was looking are rows too.",
     options.status(),
-    options.quality(),
+    options.quality("exact", "sampled", "bridged", "unknown"),
     options.times(),
     options.rules(),
 )
 summary = _report(
     "summary",
-    "How long each agent was in each status: the time that was seen, the least and the most that it can have been, "
-    "the share of the known time, and how many stays began.",
+    "How long each agent was in each status: the time that was seen, the least and the most of the known time that it "
+    "can have been, the share of the known time, and how many stays began.",
     options.status(),
     options.times(),
     options.by(*_GROUPS, "class", TOTAL, default=("agent",)),
@@ -190,6 +190,7 @@ transitions = _report(
     "The recorded changes in order. Each happened after not_before (not there at the first sight of an agent) "
     "and not after seen.",
     options.status(),
+    options.quality("exact", "sampled"),
     options.times(),
 )
 matrix = _report(

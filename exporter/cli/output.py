@@ -11,11 +11,13 @@ from typing import Final, TextIO, TypeVar
 import click
 
 from exporter.errors import ExporterError, UsageError
-from exporter.report.formats import STREAMS
+from exporter.report.formats import STREAMS, notes
 from exporter.report.model import Report
 
 R = TypeVar("R")
 
+_ROWS_ONLY: Final = frozenset({"csv", "tsv", "ndjson"})
+"""Formats without a place for what was asked and how sure the answer is."""
 FORMATS: Final = ("table", *STREAMS, "html")
 _WITHOUT_PICTURE: Final = ("table", *STREAMS)
 _SQLITE: Final = b"SQLite format 3\0"
@@ -82,10 +84,23 @@ def write_report(report: Report, form: str | None, output: Path | None) -> None:
         chosen = form or ("table" if sys.stdout.isatty() else "csv")
         _utf8(sys.stdout, chosen)
         _write(report, chosen, sys.stdout)
-        return
-    chosen = form or _by_ending(output)
-    with _opened(output) as stream:
-        _write(report, chosen, stream)
+    else:
+        chosen = form or _by_ending(output)
+        with _opened(output) as stream:
+            _write(report, chosen, stream)
+    if chosen in _ROWS_ONLY:
+        _tell_what_rows_do_not(report)
+
+
+def _tell_what_rows_do_not(report: Report) -> None:
+    """What the answer is about, to a person at the terminal; that it is shorter than was asked, to everybody."""
+    if "formula" not in report.meta:
+        return  # no report on time
+    if sys.stderr is not None and sys.stderr.isatty():
+        for line in notes(report):
+            click.echo(line, err=True)
+    elif report.meta.get("asked_since") is not None:
+        click.echo(f"{notes(report)[0]}; what was asked for before that was purged", err=True)
 
 
 @contextmanager

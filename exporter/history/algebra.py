@@ -165,32 +165,6 @@ def totals(agent: AgentFacts, covered: CoveredTime, window: Window) -> dict[Stat
     return {status: total for status, total in result.items() if total.most}
 
 
-def status_at(agent: AgentFacts, covered: CoveredTime, at: int) -> tuple[Status, int | None] | None:
-    """The status of `agent` at the instant, and since when: the last recorded change into it, however long ago.
-
-    None if the agent is not tracked (or not in scope) then; unknown has no since.
-    """
-    for interval, tile in intervals(agent, covered, Window(at, at + 1)):
-        if interval.status.kind is Kind.UNKNOWN:
-            return UNKNOWN, None
-        return interval.status, _since(agent, covered, tile, at)
-    return None
-
-
-def _since(agent: AgentFacts, covered: CoveredTime, tile: Tile, at: int) -> int | None:
-    """When the last change into the tile's status was: its edge by the policy."""
-    for spell in agent.spells:
-        if not spell.start <= at < spell.end:
-            continue
-        index = bisect_right(spell.changes, max(at, tile.start_not_after), key=_SEEN)
-        if index and spell.changes[index - 1].to_status == tile.status:
-            change = spell.changes[index - 1]
-            if change.not_before is None or change.not_before < spell.start:
-                return change.seen
-            return covered.rules.edges.place(change.not_before, change.seen)
-    return None
-
-
 def add_up(found: Iterable[Tile], since: int, until: int, result: dict[Status, Total]) -> None:
     """Add the tiles' time in [since, until) to `result`; windows must come in order of time."""
     bridge_before = instant_before = False

@@ -20,6 +20,8 @@ from exporter.report.model import Report
 
 _OF_WHOLE_STAYS: Final = frozenset({"long"})
 """Reports that look at stays beyond the window, whatever is asked."""
+_OF_CHANGES_BEFORE: Final = frozenset({"at"})
+"""Reports that say since when a status holds that is carried into the window."""
 _OF_TOTALS: Final = frozenset({"summary", "occupancy", "availability", "coverage"})
 """Reports that need no more of an agent than the totals of the window, unless more is asked."""
 _LONGEST_BRIDGE_MS: Final = 366 * 86_400_000
@@ -65,7 +67,12 @@ def _facts(reader: HistoryReader, name: str, question: Question, selection: Sele
         return reader.totals(window, question.now, selection)
     if limit:
         window = Window(max(0, window.since - limit - 1), window.until + limit + 1)
-    return reader.facts(window, selection, whole_stays=question.with_stays or name in _OF_WHOLE_STAYS)
+    return reader.facts(
+        window,
+        selection,
+        whole_stays=question.with_stays or name in _OF_WHOLE_STAYS,
+        back_to_changes=name in _OF_CHANGES_BEFORE,
+    )
 
 
 def _intervals(

@@ -8,6 +8,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,7 @@ from exporter.history.facts import (
 )
 from exporter.history.filters import EVERYBODY, Selection, select
 from exporter.history.ids import statuses
+from exporter.history.looking_back import to_look_back_at
 from exporter.history.reading import (
     connect_read_only,
     explaining_reading,
@@ -97,15 +99,29 @@ class HistoryReader:
         finally:
             reader._connection.close()
 
-    def facts(self, window: Window, selection: Selection = EVERYBODY, *, whole_stays: bool = False) -> HistoryFacts:
+    def facts(
+        self,
+        window: Window,
+        selection: Selection = EVERYBODY,
+        *,
+        whole_stays: bool = False,
+        back_to_changes: bool = False,
+    ) -> HistoryFacts:
         """All that reports on `window` need of the agents of `selection`, as of one instant: a poll is in it whole or
         not at all.
 
         Reads what lies in the window and what is carried into it, not what came before; with `whole_stays` also what
-        tells when the stays end that reach beyond it. A window that begins before the water-mark is cut to what is
-        left. Raises UsageError for a selection that matches nobody, DatabaseError if the file cannot be read.
+        tells when the stays end that reach beyond it, and with `back_to_changes` what all sources told since the change
+        that is carried in, of those of whom another source told something since. A window that begins before the
+        water-mark is cut to what is left. Raises UsageError for a selection that matches nobody, DatabaseError if the
+        file cannot be read.
         """
-        return self._consistent(lambda: _Reading(self._connection, window).facts(selection, whole_stays=whole_stays))
+
+        def read() -> HistoryFacts:
+            facts = _Reading(self._connection, window).facts(selection, whole_stays=whole_stays)
+            return _with_changes_before(self._connection, facts) if back_to_changes else facts
+
+        return self._consistent(read)
 
     def totals(self, window: Window, now: int, selection: Selection = EVERYBODY) -> HistoryFacts:
         """As `facts`, but agents have the totals of exactly this window in place of changes: what `algebra.totals` adds
@@ -164,19 +180,28 @@ class _Reading:
 
     def facts(self, selection: Selection, *, whole_stays: bool = False) -> HistoryFacts:
         run = self._connection.execute(_LATEST_RUN).fetchone()
-        run_ended = EndReason(run[0]) if run is not None and run[0] is not None else None
-        sources = tuple(
-            Source(id_, self._stretches(id_, run_ended), bool(exact), name)
-            for id_, exact, name in self._connection.execute(_SOURCES).fetchall()
-        )
+        sources = self.sources()
         return HistoryFacts(
             window=self._window,
             agents=self._agents(sources, selection, whole_stays=whole_stays),
             sources=sources,
-            run_open=run is not None and run_ended is None,
+            run_open=run is not None and run[0] is None,
             water_mark=self._water_mark,
             words=frozenset(s.word for s in self._statuses.values() if s.kind is Kind.REPORTED),
         )
+
+    def sources(self) -> tuple[Source, ...]:
+        run = self._connection.execute(_LATEST_RUN).fetchone()
+        run_ended = EndReason(run[0]) if run is not None and run[0] is not None else None
+        return tuple(
+            Source(id_, self._stretches(id_, run_ended), bool(exact), name)
+            for id_, exact, name in self._connection.execute(_SOURCES).fetchall()
+        )
+
+    def spells(self, sources: tuple[Source, ...], tracks: Mapping[str, list[int]]) -> dict[str, tuple[Spell, ...]]:
+        """The spells of these agents, of whom the tracks are given."""
+        found = self._spells(sources, {track for mine in tracks.values() for track in mine}, whole_stays=False)
+        return {agent_id: _together(mine, found) for agent_id, mine in tracks.items()}
 
     def _stretches(self, source: int, run_ended: EndReason | None) -> tuple[RecordedStretch, ...]:
         """Those of the window and the latest before it; one that still goes on ended with its run if that is over."""
@@ -274,6 +299,21 @@ class _Reading:
                 return
             if seen <= open_until.pop(track, -1):
                 changes[track].append(_change(self._statuses, seen, to_status, from_status, uncertainty))
+
+
+def _with_changes_before(connection: sqlite3.Connection, facts: HistoryFacts) -> HistoryFacts:
+    """See `HistoryReader.facts`. The second reading is of the few whom this concerns, and of all sources' coverage."""
+    since, tracks = to_look_back_at(connection, facts)
+    if not tracks:
+        return facts
+    reading = _Reading(connection, replace(facts.window, since=since))
+    sources = reading.sources()
+    spells = reading.spells(sources, tracks)
+    return replace(
+        facts,
+        agents=tuple(replace(a, spells=spells.get(a.agent_id, a.spells)) for a in facts.agents),
+        sources=sources,
+    )
 
 
 def _together(tracks: list[int], spells: Mapping[int, list[Spell]]) -> tuple[Spell, ...]:

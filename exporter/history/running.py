@@ -105,6 +105,11 @@ class Track:
                 self.possible = max(self.start, not_before(seen, uncertainty))
                 self.before = slot(NO_STATUS if from_status is None else from_status)
 
+    def come_out_of(self, status: int) -> None:
+        """At the beginning: the status that the first transition ends. A purge has taken away the one into it."""
+        self.at = slot(status)
+        grow(self.sums, self.at)
+
     def next_run(self, at: int = -1) -> None:
         """Go to the next run that ends at or after `at`; the status is carried into it."""
         self.before = slot(NO_STATUS)

@@ -4,7 +4,7 @@ A stay is a run of tiles of one status that adjoin, gaps that the rules bridge a
 `whole_stays` tell when a stay ends that reaches beyond the window; without that its end is not to be trusted.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from exporter.history.algebra import CoveredTime, Tile, tiles
@@ -35,10 +35,14 @@ class Stay(NamedTuple):
     """Nobody saw it end: it stands before a gap, at the end of tracking or of the recording, or is open."""
     open: bool
     """It goes on, as far as is known: it reaches beyond the latest poll."""
+    bridged: int
+    """Milliseconds of the gaps inside that were bridged."""
+    least: int
+    """Milliseconds that it surely lasted, counted as totals are: bridged gaps are not among them."""
 
     @property
     def length(self) -> int:
-        """Milliseconds; the least that it can have been, but for its bounds, if it is censored."""
+        """Milliseconds, bridged gaps included; the least that was seen of it, but for those, if it is censored."""
         return self.end - self.start
 
     @property
@@ -54,29 +58,28 @@ def stays(agent: AgentFacts, covered: CoveredTime, window: Window) -> Iterator[S
     gaps as far as the facts were read.
     """
     exact_starts = {change.seen for change in agent.changes if change.from_status is not None}
-    first: Tile | None = None
-    last: Tile | None = None
+    run: list[Tile] = []
     for tile in tiles(agent, covered, _ALL_THAT_WAS_READ):
-        if first is not None and last is not None:
-            if tile.status == last.status and tile.start == last.end:
-                last = tile
-                continue
-            if _is_wanted(first, last, window):
-                yield _stay(first, last, tile, covered, exact_starts)
+        if run and tile.status == run[-1].status and tile.start == run[-1].end:
+            run.append(tile)
+            continue
+        if _is_wanted(run, window):
+            yield _stay(run, tile, covered, exact_starts)
         if tile.start >= window.until:
             return
-        first = last = tile
-    if first is not None and last is not None and _is_wanted(first, last, window):
-        yield _stay(first, last, None, covered, exact_starts)
+        run = [tile]
+    if _is_wanted(run, window):
+        yield _stay(run, None, covered, exact_starts)
 
 
-def _is_wanted(first: Tile, last: Tile, window: Window) -> bool:
-    if first.status.kind is Kind.UNKNOWN:
+def _is_wanted(run: Sequence[Tile], window: Window) -> bool:
+    if not run or run[0].status.kind is Kind.UNKNOWN:
         return False
-    return max(first.start, window.since) < min(last.end, window.until)
+    return max(run[0].start, window.since) < min(run[-1].end, window.until)
 
 
-def _stay(first: Tile, last: Tile, following: Tile | None, covered: CoveredTime, exact_starts: set[int]) -> Stay:
+def _stay(run: Sequence[Tile], following: Tile | None, covered: CoveredTime, exact_starts: set[int]) -> Stay:
+    first, last = run[0], run[-1]
     is_open = covered.is_provisional(last.end)
     ends_seen = following is not None and following.start == last.end and _begins_seen(following, exact_starts)
     return Stay(
@@ -90,6 +93,10 @@ def _stay(first: Tile, last: Tile, following: Tile | None, covered: CoveredTime,
         cut_start=not _begins_seen(first, exact_starts),
         cut_end=is_open or not ends_seen,
         open=is_open,
+        bridged=sum(tile.end - tile.start for tile in run if tile.quality is Quality.BRIDGED),
+        least=sum(
+            max(0, tile.end_not_before - tile.start_not_after) for tile in run if tile.quality is not Quality.BRIDGED
+        ),
     )
 
 

@@ -48,6 +48,11 @@ _REACHING_BACK: Final = """
 SELECT moment, to_status, uncertainty FROM transition
 WHERE moment >= ? AND moment < ? AND seen - uncertainty < ? ORDER BY moment
 """
+_CUT_BY_A_PURGE: Final = """
+SELECT agent, min(moment), from_status FROM transition
+WHERE moment < (SELECT max(before) + 1 FROM purge) << 20 GROUP BY agent
+"""
+"""The first transitions of tracks that may have lost earlier ones. (SQLite takes the bare column from that row.)"""
 _LATEST_MOMENT: Final = (1 << 63) - 1
 
 
@@ -106,7 +111,7 @@ def begin(
     """
     into = {} if at == BEGINNING else _carried(connection, at)
     sums = _sums(connection, at, spells, some)
-    return {
+    tracks = {
         track: Track(
             track,
             of_track if of_track[0].end >= at else [spell for spell in of_track if spell.end >= at],
@@ -117,6 +122,11 @@ def begin(
         )
         for track, of_track in spells.items()
     }
+    if at == BEGINNING:
+        for id_, _, status in connection.execute(_CUT_BY_A_PURGE):
+            if status is not None and id_ in tracks:
+                tracks[id_].come_out_of(status)
+    return tracks
 
 
 def _carried(connection: sqlite3.Connection, at: int) -> dict[int, Carried]:

@@ -195,7 +195,9 @@ JOIN status ON status.id = state.to_status
 LEFT JOIN described ON described.agent_id = agent.agent_id AND described.since <= now AND now < described.until
 WHERE tracking.tracked_until IS NULL
 """
-"""Everyone who is tracked: the status, `unknown` when the latest poll is too old to go on, and what that poll saw."""
+"""Everyone who is tracked: the status, `unknown` when the latest poll is too old to go on, and what that poll saw.
+
+Only what the recorder saw counts here, also for `since`: imports are not looked at. The report `at` looks at them."""
 
 _DAY: Final = 86_400_000
 

@@ -63,7 +63,9 @@ def after_water_mark(window: Window, water_mark: int | None) -> Window:
     """What is left of `window` when everything before `water_mark` was purged; it may have no length."""
     if water_mark is None or window.since >= water_mark:
         return window
-    return replace(window, since=water_mark, until=max(window.until, water_mark), asked_since=window.since)
+    if window.until >= water_mark:
+        return replace(window, since=water_mark, asked_since=window.since)
+    return Window(water_mark, water_mark, asked_until=window.asked_until or window.until, asked_since=window.since)
 
 
 def instant_window(at: int, now_ms: int, zone: ZoneInfo) -> Window:

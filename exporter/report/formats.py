@@ -211,21 +211,23 @@ def _window_note(report: Report, zone: ZoneInfo) -> str:
     if not isinstance(since, int) or not isinstance(until, int):
         return ""
     start, end = (people_text(instant, ColumnKind.INSTANT, zone) for instant in (since, until))
-    if since == until:
-        return f"At: {start} ({report.timezone})"
+    at = report.meta.get("at")
+    if isinstance(at, int):
+        return f"At: {people_text(at, ColumnKind.INSTANT, zone)} ({report.timezone})"
+    if since == until and report.meta.get("asked_since") is not None:
+        return f"Window: nothing of it is left: everything before {start} ({report.timezone}) was purged"
     return f"Window: {start} to {end} ({report.timezone}), the end not included"
 
 
 def _coverage_note(report: Report, zone: ZoneInfo) -> str:
     meta = report.meta
     covered, unknown, coverage = (meta.get(key) for key in ("covered_seconds", "unknown_seconds", "coverage"))
+    share = people_text(coverage, ColumnKind.SHARE, zone) if isinstance(coverage, float) else ""
     if meta.get("report") == "at":
-        part = people_text(coverage, ColumnKind.SHARE, zone) if isinstance(coverage, float) else "none"
-        return f"Coverage: {part} of the agents"
+        return f"Coverage: {share or 'none'} of the agents"
     if not isinstance(covered, int | float) or not isinstance(unknown, int | float):
         return ""
-    whole = covered + unknown
-    share = f"{covered / whole * 100:.1f} %" if whole else "no tracked time"
+    share = share or "no tracked time"
     return f"Coverage: {share}; covered {clock_text(covered)}, unknown {clock_text(unknown)}"
 
 

@@ -66,6 +66,7 @@ def report(
         "agents": 2,
         "covered_seconds": 27 * HOUR,
         "unknown_seconds": 9 * HOUR,
+        "coverage": 0.75,
         "edge_policy": "seen",
         "formula": "as the report says",
         "water_mark": None,

@@ -6,12 +6,19 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
+from exporter.history.algebra import covered_time, intervals
+from exporter.history.question import Question
+from exporter.history.reader import HistoryReader
+from exporter.history.reports.timeline import timeline
 from exporter.history.schema import AGENT_BITS, EXACT
+from exporter.history.window import Window
 from exporter.history.writer import HistoryWriter, RunInfo
 from exporter.model import BUSY, ON_CALL, Agent, EndReason, Poll, PollFacts, reported
+from exporter.report.model import Cell
 from exporter.tracker import NOTHING_TRACKED, Pace, advance
 from tests.support.histories import PACE, poll_facts, poll_lists
 
@@ -212,3 +219,30 @@ def rows(path: Path, sql: str, now: int, **parameters: str) -> list[dict[str, ob
 def plain(path: Path, sql: str, now: int, **parameters: str) -> list[tuple[object, ...]]:
     """The same without the names of the columns."""
     return [tuple(row.values()) for row in rows(path, sql, now, **parameters)]
+
+
+def timeline_report(path: Path, now: int) -> list[dict[str, Cell]]:
+    """The rows of the report `timeline` up to `now`, agent by agent, with the `kind` of each status.
+
+    One that goes on as the one before ended is part of it. Only rows of two sources do: one of them ended with a status
+    that it saw no longer than an instant, and the report keeps apart what was before and what the other source saw.
+    """
+    with HistoryReader.open(path) as reader:
+        facts = reader.facts(Window(0, now))
+    covered = covered_time(facts, now)
+    kinds: dict[tuple[Cell, Cell], str] = {
+        (agent.agent_id, i.start): i.status.kind.name.lower()
+        for agent in facts.agents
+        for i, _ in intervals(agent, covered, facts.window)
+    }
+    rows = timeline(facts, Question(facts.window, ZoneInfo("UTC"), now)).rows
+    result: list[dict[str, Cell]] = []
+    for row in sorted(rows, key=lambda row: (str(row["agent_id"]), str(row["start"]).zfill(20))):
+        one = {**row, "kind": kinds[row["agent_id"], row["start"]]}
+        before = result[-1] if result else {}
+        goes_on = before.get("end") == one["start"]
+        if goes_on and all(before[key] == one[key] for key in ("agent_id", "status", "kind", "quality")):
+            before["end"] = one["end"]
+        else:
+            result.append(one)
+    return result

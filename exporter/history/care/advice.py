@@ -1,5 +1,6 @@
 """What a check has found as a report, and which command helps. Pure."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -29,12 +30,13 @@ def advice(found: Sequence[Finding], path: Path) -> str:
     failed = [finding.check for finding in found if finding.result is Result.FAILED]
     if not failed:
         return ""
+    quoted = shlex.quote(str(path))
     if failed == [DERIVED]:
         return (
-            f"what is derived in the history database {path} is not what its facts say, so reports may be wrong; "
-            "make it anew with history rebuild"
+            f"what is derived in the history database {path} is not what its facts say, so reports may be wrong:"
+            f" run zohovoice-exporter history rebuild --db {quoted} to make it anew"
         )
     return (
-        f"the history database {path} is damaged ({', '.join(failed)}) and is left as it is; put a file that history "
-        "backup made in its place, or save what can be read with history export"
+        f"the history database {path} is damaged ({', '.join(failed)}) and is left as it is:"
+        f" run zohovoice-exporter history export --db {quoted} to save what can be read, then restore a backup"
     )

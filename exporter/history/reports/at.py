@@ -3,8 +3,9 @@
 from dataclasses import replace
 from typing import Final
 
-from exporter.history.algebra import covered_time, status_at
+from exporter.history.algebra import covered_time
 from exporter.history.facts import AgentFacts, HistoryFacts, Source, Spell
+from exporter.history.instant import status_at
 from exporter.history.question import Question
 from exporter.history.reports.common import header, in_order, kinds_of, share, tally
 from exporter.history.window import Window
@@ -16,14 +17,15 @@ COLUMNS: Final = (
     Column("name"),
     Column("status"),
     Column("since", ColumnKind.INSTANT),
+    Column("quality"),
     Column("evidence_age_seconds", ColumnKind.DURATION),
     Column("provisional", ColumnKind.FLAG),
 )
 FORMULA: Final = (
     "status: the interval that holds the instant; since: when the last recorded change into it was seen, whatever gaps "
-    "lie between; evidence_age: the time since the latest complete poll, where that is recorded, else the most that it "
-    "can be, and 0 where a log of exact changes covers the instant; coverage: the part of the agents whose status is "
-    "known"
+    "lie between, or, if another source saw another status after that, when it was first seen again; evidence_age: the "
+    "time since the latest complete poll, where that is recorded, else the most that it can be, and 0 where a log of "
+    "exact changes covers the instant; coverage: the part of the agents whose status is known, without bridged time"
 )
 
 
@@ -38,15 +40,16 @@ def at(facts: HistoryFacts, question: Question) -> Report:
     rows: list[dict[str, Cell]] = []
     for agent in in_order(facts.agents, instant) if question.window.length else ():  # else purged
         found = status_at(agent, covered, instant)
-        if found is None or not question.wants(found[0]):
+        if found is None or not question.wants(found.status):
             continue
-        status, since = found
+        status, since, quality = found
         rows.append(
             {
                 "agent_id": agent.agent_id,
                 "name": agent.description_at(instant).name,
                 "status": status.word,
                 "since": since,
+                "quality": quality.value,
                 "evidence_age_seconds": _evidence_age(facts, agent, instant, since),
                 "provisional": status.kind is not Kind.UNKNOWN and covered.is_provisional(instant + 1),
             }

@@ -33,7 +33,8 @@ _FORMULA: Final = (
     "agent_seconds: time of all agents together in the {what}, clipped to the interval; mean: agent_seconds by the "
     "length of the interval; peak and least: most and fewest agents in it at once; fewer_possible: time with fewer "
     "than {limit} in it as far as was seen; fewer_sure: with fewer than {limit} even if everyone whose status is not "
-    "known was in it; time in which nobody was tracked is neither; coverage: reported time of the tracked time of all"
+    "known was in it; time in which nobody was tracked is neither, and where nobody was tracked at all, mean, peak and "
+    "least are empty; coverage: reported time of the tracked time of all"
 )
 _CHUNK_MS: Final = 86_400_000
 """What is read at once: some 50 transitions an agent, so a thousand agents take a few megabytes."""
@@ -45,8 +46,8 @@ def intervals(facts: HistoryFacts, question: Question) -> Report:
     """A row for each bucket of `question.step_ms` and each status, in order of time; buckets tile the window.
 
     Zoho's five words and unknown have rows in every bucket, other statuses where they have time. With `Group.CLASS`
-    the rows are of classes, all five of them in every bucket. A bucket without a tracked agent has no coverage. Raises
-    UsageError if the step does not divide a day.
+    the rows are of classes, all five of them in every bucket. A bucket without a tracked agent has no coverage and no
+    mean, peak and least. Raises UsageError if the step does not divide a day.
     """
     gathered = _Gathered(question)
     gathered.add(facts, question.window)
@@ -158,9 +159,9 @@ class _Rows(Sequence[Mapping[str, Cell]]):
             "end": row.end,
             self._named: self._words[row.word],
             "agent_seconds": row.area,
-            "mean_agents": row.area / (row.end - row.start),
-            "peak_agents": row.peak,
-            "least_agents": row.least,
+            "mean_agents": row.area / (row.end - row.start) if row.tracked else None,
+            "peak_agents": row.peak if row.tracked else None,
+            "least_agents": row.least if row.tracked else None,
             "fewer_sure_seconds": None if row.sure == _NONE else row.sure,
             "fewer_possible_seconds": None if row.possible == _NONE else row.possible,
             "coverage": share(row.known, row.tracked),

@@ -27,8 +27,8 @@ COLUMNS: Final = (
 )
 FORMULA: Final = (
     "avg, shortest, longest, p50 and p90 (nearest rank): of whole stays that began in the window, also what of them "
-    "lies after it; censored_stays began or ended unseen or go on, and are in none of these; last_end: of the last "
-    "stay that began in the window, empty while it goes on"
+    "lies after it, bridged gaps included; censored_stays began or ended unseen or go on, and are in none of these; "
+    "last_end: of the last stay that began in the window, empty while it goes on"
 )
 _START: Final = attrgetter("start")
 

@@ -10,7 +10,7 @@ from exporter.history.facts import AgentFacts, HistoryFacts
 from exporter.history.question import Question
 from exporter.history.reports.common import header, in_order, kinds_of, tally
 from exporter.history.reports.occupancy import classes_text
-from exporter.history.stays import Stay, stays
+from exporter.history.stays import stays
 from exporter.model import Status
 from exporter.report.model import Cell, Column, ColumnKind, Report
 
@@ -24,6 +24,7 @@ COLUMNS: Final = (
     Column("min_seconds", ColumnKind.DURATION),
     Column("max_seconds", ColumnKind.DURATION),
     Column("over_seconds", ColumnKind.DURATION),
+    Column("bridged_seconds", ColumnKind.DURATION),
     Column("carried_in", ColumnKind.FLAG),
     Column("open", ColumnKind.FLAG),
     Column("censored", ColumnKind.FLAG),
@@ -33,7 +34,7 @@ _FORMULA: Final = (
     "stays in {statuses} that touch the window and lasted longer than {limit}, whole: also what of them lies outside "
     "the window; over: how much longer; min and max: what the brackets of the changes allow, if no excursion hid "
     "between two polls; censored: nobody saw it begin, or end, or it goes on, so it may last longer and has no max; "
-    "open: it goes on and has no end; a bridged gap counts as the status"
+    "open: it goes on and has no end; bridged: gaps that count as the status, in the duration but not in min"
 )
 
 
@@ -76,9 +77,10 @@ def _rows(agent: AgentFacts, covered: CoveredTime, question: Question) -> Iterat
             "start": stay.start,
             "end": None if stay.open else stay.end,
             "duration_seconds": duration,
-            "min_seconds": _least(stay),
+            "min_seconds": stay.least,
             "max_seconds": None if stay.censored else stay.end_not_after - stay.start_not_before,
             "over_seconds": duration - question.over_ms,
+            "bridged_seconds": stay.bridged,
             "carried_in": stay.start < question.window.since,
             "open": stay.open,
             "censored": stay.censored,
@@ -90,8 +92,3 @@ def _is_asked_for(status: Status, question: Question) -> bool:
     if question.statuses is None:
         return question.classes.of(status) is Class.NOT_READY
     return question.wants(status)
-
-
-def _least(stay: Stay) -> int:
-    """Milliseconds that the stay surely lasted."""
-    return max(0, stay.end_not_before - stay.start_not_after)

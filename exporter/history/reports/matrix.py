@@ -8,7 +8,7 @@ from exporter.history.algebra import CoveredTime, covered_time
 from exporter.history.facts import AgentFacts, HistoryFacts
 from exporter.history.question import Group, Question
 from exporter.history.reports.changes import SeenChange, is_selected, seen_changes
-from exporter.history.reports.common import header, kinds_of, status_order
+from exporter.history.reports.common import header, kinds_of, share, status_order
 from exporter.history.reports.grouping import Grouped, Key, by_class, grouped, groups_text, key_cells, key_columns
 from exporter.history.reports.occupancy import classes_text, staffed_time
 from exporter.model import Status
@@ -20,11 +20,12 @@ _COLUMNS: Final = (
     Column("changes", ColumnKind.COUNT),
     Column("through_gap_changes", ColumnKind.COUNT),
     Column("per_staffed_hour", ColumnKind.NUMBER),
+    Column("coverage", ColumnKind.SHARE),
 )
 _FORMULA: Final = (
     "changes: by their edge in the window, those through a gap apart, first observations of an agent in neither; "
     "per_staffed_hour: changes / hours of the row's group in handling, available and not ready, empty where there are "
-    "none"
+    "none; coverage: reported time of tracked time of the row's group"
 )
 _HOUR_MS: Final = 3_600_000
 
@@ -94,4 +95,5 @@ def _row(group: Grouped, pair: _Pair, changes: int, through_gap: int, question: 
         "changes": changes,
         "through_gap_changes": through_gap,
         "per_staffed_hour": changes * _HOUR_MS / staffed if staffed else None,
+        "coverage": share(group.observed, group.tracked),
     }

@@ -31,7 +31,8 @@ _SHARE_OF_WINDOW: Final = "of all tracked time of the row's group"
 _FORMULA: Final = (
     "duration: time in the status, clipped to the window; share: {share}; stays: those that began in the window, after "
     "a gap anew; coverage: reported time of tracked time; tracked: all time of the row's group; min and max: what the "
-    "brackets of the changes allow, if no excursion hid between two polls"
+    "brackets of the changes allow of the known time, if no excursion hid between two polls; any of the time that is "
+    "unknown, absent or error may have been in the status too"
 )
 _FORMULA_OF_CLASSES: Final = "a class: the sum over its statuses"
 

@@ -28,7 +28,10 @@ FORMULA: Final = (
 
 
 def transitions(facts: HistoryFacts, question: Question) -> Report:
-    """Every transition seen in the window, in order of time, then by agent; `statuses` picks those *into* a status."""
+    """Every transition seen in the window, in order of time, then by agent.
+
+    `statuses` picks those *into* a status, `qualities` those that are known in this way: exact or sampled.
+    """
     covered = covered_time(facts, question.now, question.rules)
     counted = tally(facts.agents, covered, question.window)
     found = [
@@ -37,6 +40,7 @@ def transitions(facts: HistoryFacts, question: Question) -> Report:
         for seen in seen_changes(agent, covered)
         if question.window.since <= seen.change.seen < question.window.until
         and question.wants(seen.change.to_status)
+        and (question.qualities is None or seen.quality in question.qualities)
         and is_selected(agent, seen.change.seen)
     ]
     found.sort(key=lambda pair: (pair[0].change.seen, len(pair[1].agent_id), pair[1].agent_id))

@@ -127,13 +127,14 @@ def _add_runs(connection: sqlite3.Connection) -> None:
 
 def _add_statuses(connection: sqlite3.Connection) -> None:
     known = {(kind, word): id_ for id_, kind, word in connection.execute("SELECT id, kind, word FROM main.status")}
-    taken, pairs = set(known.values()), []
+    free, pairs = 1 + max(known.values()), []
     for id_, kind, word in connection.execute("SELECT id, kind, word FROM staged.status ORDER BY id").fetchall():
         target = known.get((kind, word))
         if target is None:
-            values = (None if id_ in taken else id_, kind, word)
-            target = _inserted(connection.execute("INSERT INTO main.status VALUES (?, ?, ?)", values))
-            taken.add(target)
+            # One after the other, as the recorder does it, whatever the file says.
+            target = free
+            connection.execute("INSERT INTO main.status VALUES (?, ?, ?)", (target, kind, word))
+            free += 1
         pairs.append((id_, target))
     _remember(connection, "status_of", pairs)
 

@@ -73,6 +73,9 @@ def _text(name: str, *, nullable: bool = False) -> Field:
 
 _END_REASON: Final = Field("end_reason", Kind.END_REASON, nullable=True)
 
+MOST_STATUSES: Final = 1_000
+"""Zoho knows five. Sums of time have a place for each id up to the greatest, so a great id must not be made up."""
+
 TABLES: Final = (
     Table(
         "run",
@@ -100,7 +103,7 @@ TABLES: Final = (
         ),
         "id",
     ),
-    Table("status", (_number("id"), _number("kind"), Field("word", Kind.WORD)), "id"),
+    Table("status", (_number("id", MOST_STATUSES - 1), _number("kind"), Field("word", Kind.WORD)), "id"),
     Table("agent", (_number("id", AGENT_MASK), Field("agent_id", Kind.ID), _number("lane", AGENT_MASK)), "id"),
     Table(
         "agent_version",
@@ -121,7 +124,6 @@ TABLES: Final = (
             _number("interval_ms"),
             _number("gap_limit_ms"),
             _END_REASON,
-            _instant("begun", nullable=True),
             _instant("begun", nullable=True),
         ),
         "id",

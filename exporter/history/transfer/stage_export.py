@@ -9,7 +9,8 @@ from exporter.history.schema import AGENT_BITS, RECORDER
 from exporter.history.transfer.format import TABLES
 from exporter.history.transfer.incoming import IncomingFile
 from exporter.history.transfer.read_export import ExportedRow, Value
-from exporter.model import EndReason
+from exporter.model import ABSENT, ERROR, EndReason, reported
+from exporter.quoting import shown
 
 _INSERT: Final = {
     table.name: (
@@ -18,6 +19,8 @@ _INSERT: Final = {
     )
     for table in TABLES
 } | {"transition": "INSERT INTO transition (moment, from_status, to_status, uncertainty) VALUES (?, ?, ?, ?)"}
+
+_WORDS_OF_KINDS: Final[dict[Value, str]] = {int(status.kind): status.word for status in (ERROR, ABSENT)}
 
 _NOT_SO: Final = "the row contradicts rows before it, or itself"
 
@@ -51,6 +54,8 @@ class _Loading:
             if values[1] != "polls":
                 raise sqlite3.IntegrityError("source 0 is the recorder, which polls")
             return  # it stands there already
+        if table == "status":
+            _refuse_odd_status(*values[1:])
         if table == "transition":
             values = self._transition(*values)
         elif table in self._ids:
@@ -66,6 +71,14 @@ class _Loading:
         if agent not in self._ids["agent"] or not {from_status, to_status} <= {*self._ids["status"], None}:
             raise sqlite3.IntegrityError("its agent or a status of it is not in the file")
         return seen << AGENT_BITS | agent, from_status, to_status, uncertainty
+
+
+def _refuse_odd_status(kind: Value, word: Value) -> None:
+    """A word in another spelling than live polls store would be a status of its own, and count as not ready."""
+    assert isinstance(word, str)
+    usual = reported(word.strip()).word if kind == 0 else _WORDS_OF_KINDS.get(kind)
+    if word != usual:
+        raise sqlite3.IntegrityError(f"{shown(word)} is not how this status is written")
 
 
 def _close_what_is_open(connection: sqlite3.Connection) -> None:

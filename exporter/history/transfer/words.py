@@ -3,10 +3,11 @@
 from typing import Final
 
 from exporter.errors import UsageError
-from exporter.model import AgentId, Status, reported, storable
+from exporter.model import ABSENT, ERROR, UNKNOWN, AgentId, Status, reported, storable
 from exporter.quoting import shown
 
 _LONGEST_ID: Final = 100
+_NOT_REPORTED: Final = {status.word: status for status in (ABSENT, ERROR)}
 
 
 def agent_id_of(said: str) -> AgentId:
@@ -22,8 +23,13 @@ def agent_id_of(said: str) -> AgentId:
 
 
 def status_of(said: str) -> Status:
-    """The status that a word means, spelled as live polls spell it. Raises UsageError if there is none."""
+    """The status that a word means, spelled as live polls spell it; `absent` and `error` are what reports call so.
+
+    Raises UsageError if there is none, and for `unknown`: what nobody saw is not a status that somebody entered.
+    """
     found = said.strip()
     if not found:
         raise UsageError("nothing stands where a status is expected")
-    return reported(found)
+    if found == UNKNOWN.word:
+        raise UsageError("'unknown' is no status: time that nobody saw is left out of a file, not written into it")
+    return _NOT_REPORTED.get(found) or reported(found)
