@@ -293,6 +293,8 @@ MISTAKES = {
     "file by 'received', and import the polls of two recorders as two files",
     "polls-two-at-once.ndjson": "{file}, line 2: the poll was received no later than the one before it: sort the "
     "file by 'received', and import the polls of two recorders as two files",
+    "polls-that-overlap.ndjson": "{file}, line 2: the poll was sent before the one before it was received: nobody can "
+    "tell which saw the later status; import the polls of two recorders as two files",
     "polls-no-word-whether-complete.ndjson": "{file}, line 2: 'complete' must be true or false",
     "polls-complete-is-text.ndjson": "{file}, line 2: 'complete' must be true or false",
     "polls-readings-is-a-list.ndjson": "{file}, line 2: 'readings' must be an object: a reading for each agent, by the "

@@ -341,6 +341,7 @@ def test_seconds_by_day_are_the_summary_of_each_utc_day(case: Case) -> None:
 @few
 @given(cases(), st.integers(0, 60), st.booleans())
 def test_now_is_the_report_of_this_instant(case: Case, later: int, ended: bool) -> None:
+    case = Case(case.polls)  # `now` does not look at imports
     with recorded(case, ended=ended) as path:
         now = case.end + later
         expected = [

@@ -60,6 +60,11 @@ def read_polls(
                     "the poll was received no later than the one before it: sort the file by 'received', "
                     "and import the polls of two recorders as two files"
                 )
+            if poll is not None and before is not None and poll.sent < before.received:
+                raise UsageError(
+                    "the poll was sent before the one before it was received: nobody can tell which saw the later "
+                    "status; import the polls of two recorders as two files"
+                )
         except UsageError as error:
             raise UsageError(f"{file.at(line.number)}: {error}") from error
         before = poll or before
