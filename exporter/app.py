@@ -24,6 +24,7 @@ from exporter.metrics.instruments import Instruments
 from exporter.model import EndReason, Roster, TrackerState
 from exporter.poller import Poller
 from exporter.recorder import Recorder, RecorderObserver
+from exporter.retention import keep_within
 from exporter.roster import RosterChoice, RosterKeeper
 from exporter.secret import MASK
 from exporter.settings import HistorySettings, Settings
@@ -165,6 +166,9 @@ class _Program:
                 group.create_task(self._keeper.run(stop)),
                 group.create_task(self._poller.run(stop)),
             ]
+            if self._settings.history.retention_ms is not None:
+                retention = keep_within(self._settings.history.retention_ms, self._recorder, self._clock, stop)
+                loops.append(group.create_task(retention))
             await stop.wait()
             log.info("stopping")
             await asyncio.wait(loops)

@@ -15,6 +15,7 @@ from exporter.history.connection import UNUSABLE
 from exporter.history.writer import HistoryStatistics, HistoryWriter
 from exporter.incidents import Incidents
 from exporter.model import Agent, AgentId, EndReason, PollFacts, TrackerState
+from exporter.retention import Purge
 from exporter.tracker import LatePoll, Pace, advance
 from exporter.waiting import Waiting
 
@@ -43,6 +44,7 @@ class RecorderObserver(Protocol):
     def history_lost(self, transitions: int) -> None: ...
     def history_gap(self) -> None: ...
     def history_statistics(self, statistics: HistoryStatistics) -> None: ...
+    def history_pruned(self, transitions: int) -> None: ...
 
 
 @dataclass(slots=True)
@@ -157,6 +159,15 @@ class Recorder:
             elif self._waiting:
                 await self._pause(stop, wait_s)
                 wait_s = min(wait_s * 2, _LONGEST_RETRY_S)
+
+    async def purge(self, before: int, at_least_ms: int, stop: asyncio.Event) -> None:
+        """Remove what was recorded before the instant `before` (ms) if it reaches back so far before that.
+
+        In steps, between which polls are written, until `stop` is set. A failure is logged.
+        """
+        if self._failing is None:
+            purge = Purge(self._writer, self._call, self._observer.history_pruned)
+            await purge.run(before, self._clock.now_ms(), at_least_ms, stop)
 
     async def settled(self, seconds: float) -> None:
         """Wait until nothing is queued, but not longer than `seconds`, and not at all while writing fails."""

@@ -64,6 +64,8 @@ class HistorySettings:
 
     db: Path = Path("zohovoice.db")
     mode: int = 0o600
+    retention_ms: int | None = None
+    """How long facts are kept; None: for ever."""
     classes: Classes = DEFAULT_CLASSES
 
 

@@ -94,6 +94,7 @@ WRONG: dict[str, tuple[str, str]] = {
                      "polls; make it longer"),
     "db": ("~nobody-here/x", ": '~nobody-here/x' begins with a home directory that does not exist"),
     "db.mode": ("0666", ": '0666' makes no sense for a database: use 0600, or 0640 to let a group read"),
+    "history.retention": ("30m", ": '30m' is shorter than an hour; write how long to keep history, such as 90d or 2y"),
     "classes.handling": ("On Call,absent", f": 'absent' {NO_CLASS}"),
     "classes.available": ("unknown", f": 'unknown' {NO_CLASS}"),
     "classes.not-ready": ("error", f": 'error' {NO_CLASS}"),

@@ -70,6 +70,7 @@ EXAMPLES: dict[str, tuple[str, str, object]] = {
     "poll.max-age": ("2m", "poll.max_age_s", 120.0),
     "db": ("/data/x.db", "history.db", Path("/data/x.db")),
     "db.mode": ("0640", "history.mode", 0o640),
+    "history.retention": ("400d", "history.retention_ms", 400 * 86_400_000),
     "classes.handling": ("Lunch", "history.classes", Classes(handling=frozenset({"Lunch"}))),
     "classes.available": ("busy2, Idle", "history.classes", Classes(available=frozenset({"busy2", "Idle"}))),
     "classes.not-ready": ("Onbreak", "history.classes", Classes(not_ready=frozenset({"On Break"}))),

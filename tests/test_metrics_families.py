@@ -44,6 +44,7 @@ CONTRACT = {
     "zohovoice_history_write_duration_seconds": ("histogram", ""),
     "zohovoice_history_pending_transitions": ("gauge", ""),
     "zohovoice_history_lost_transitions_total": ("counter", ""),
+    "zohovoice_history_pruned_transitions_total": ("counter", ""),
     "zohovoice_history_gaps_total": ("counter", ""),
     "zohovoice_history_database_bytes": ("gauge", "file"),
     "zohovoice_history_transitions": ("gauge", ""),

@@ -82,7 +82,10 @@ def settings_from(values: Values) -> Settings:
         agents=_agents(values),
         poll=poll,
         history=HistorySettings(
-            db=values.one("db", parse.path), mode=values.one("db.mode", parse.mode), classes=classes_from(values)
+            db=values.one("db", parse.path),
+            mode=values.one("db.mode", parse.mode),
+            retention_ms=values.optional("history.retention", parse.retention_ms),
+            classes=classes_from(values),
         ),
         metrics=_metrics(values),
         web=_web(values),

@@ -21,6 +21,7 @@ _MODE: Final = re.compile("(?:0o)?0?([0-7]{3})")
 _COUNT: Final = re.compile("[0-9]{1,9}")
 _TRUE: Final = ("true", "yes", "on", "1")
 _FALSE: Final = ("false", "no", "off", "0")
+_SHORTEST_RETENTION_MS: Final = 3_600_000
 _LONGEST_WAIT_MS: Final = 366 * 86_400_000
 
 
@@ -51,6 +52,14 @@ def seconds(value: str) -> float:
     if milliseconds > _LONGEST_WAIT_MS:
         raise UsageError(f"{shown(value)} is longer than a year, the longest that makes sense here")
     return milliseconds / 1000
+
+
+def retention_ms(value: str) -> int:
+    """Milliseconds of how long to keep history: an hour at the least, or it would be gone before anyone reads it."""
+    milliseconds = 0 if value.startswith("-") else parse_duration_ms(value)
+    if milliseconds < _SHORTEST_RETENTION_MS:
+        raise UsageError(f"{shown(value)} is shorter than an hour; write how long to keep history, such as 90d or 2y")
+    return milliseconds
 
 
 def as_duration(value_s: float) -> str:

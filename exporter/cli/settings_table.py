@@ -98,6 +98,11 @@ _TABLE: Final = (
     Setting("db", "SQLite file that holds the history.", "FILE", "zohovoice.db"),
     Setting("db.mode", "Permissions of the database in octal; 0640 lets a group read.", "MODE", "0600"),
     Setting(
+        "history.retention",
+        "Remove what was recorded longer ago than this, at the latest a day later. Default: keep everything.",
+        "DURATION",
+    ),
+    Setting(
         "classes.handling",
         "Statuses that count as handling a call.",
         "STATUSES",

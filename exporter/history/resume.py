@@ -61,7 +61,7 @@ def read_knowledge(connection: sqlite3.Connection, path: Path) -> tuple[TrackerS
 def _latest_stretch(connection: sqlite3.Connection) -> LatestStretch | None:
     """The recorder's stretch that a restart may continue; None before the first poll."""
     row = connection.execute(
-        "SELECT id, end_reason, first_sent, started, last_sent, last, polls, interval_ms, gap_limit_ms"
+        "SELECT id, end_reason, first_sent, coalesce(begun, started), last_sent, last, polls, interval_ms, gap_limit_ms"
         " FROM coverage WHERE source = ? ORDER BY started DESC LIMIT 1",
         (RECORDER,),
     ).fetchone()

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from exporter.history import connection as file
+from exporter.history.care.purge import BATCH, Removed, oldest, purge_steps
 from exporter.history.checkpoints import are_missing, checkpoint_after, rebuild_derived, write_checkpoint
+from exporter.history.ids import agent_ids
 from exporter.history.lock import WriterLock
 from exporter.history.opening import open_for_writing
 from exporter.history.resume import Knowledge, LatestStretch, read_knowledge
@@ -22,6 +24,7 @@ from exporter.history.runs import (
     end_run,
 )
 from exporter.history.schema import AGENT_BITS, AGENT_MASK
+from exporter.history.transfer.progress import Progress
 from exporter.model import EndReason, Kind, PollFacts, TrackerState
 
 __all__ = ["FactsRefusedError", "HistoryStatistics", "HistoryWriter", "RunInfo", "checkpoint_after"]
@@ -74,7 +77,10 @@ class HistoryWriter:
         self._lock: Final = lock
         self._connection: Final = connection
         self._checkpoint_after: Final = checkpoint_after
+        self._program: Final = run.version
         self._closed = False
+        self._purging = False
+        """A purge is going on: it will make all checkpoints anew, and needs none before."""
         with self._transaction():
             end_crashed_run(connection)
             self._run: Final = begin_run(connection, run)
@@ -144,7 +150,7 @@ class HistoryWriter:
             for agent in left:
                 del known.moments[agent]
             since = known.tally.since_checkpoint + len(rows)
-            checkpoint = bool(rows) and since >= self._checkpoint_after(len(known.moments))
+            checkpoint = bool(rows) and not self._purging and since >= self._checkpoint_after(len(known.moments))
             known.latest = latest
             known.tally = known.tally.plus(len(rows), facts.poll.received, checkpoint=checkpoint)
             if checkpoint:
@@ -159,6 +165,33 @@ class HistoryWriter:
             state, known = read_knowledge(self._connection, self._path)
         self._known, self._tally = known, known.tally
         return state
+
+    def purge(self, before: int, now: int, progress: Progress, *, batch: int = BATCH) -> Iterator[Removed]:
+        """Remove what was recorded before the instant `before` (ms); `now` is the time. See `care.purge`.
+
+        It goes on by a step each time that it is asked, and between two steps facts may be appended. What `progress`
+        raises ends it. Until it has ended no checkpoint is written.
+        """
+        self._purging = True
+        try:
+            with file.explaining(self._path):
+                self._connection.execute("PRAGMA secure_delete = ON")
+                for removed in purge_steps(
+                    self._connection, before, now_ms=now, program=self._program, progress=progress, batch=batch
+                ):
+                    if removed.agents and self._known is not None:
+                        self._known.agents = agent_ids(self._connection)
+                    yield removed
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self.reread()
+        finally:
+            self._purging = False
+
+    def purged_until(self) -> int | None:
+        """Before which instant (ms) nothing is recorded: the water-mark, or else the oldest fact; None without any."""
+        with file.explaining(self._path):
+            (mark,) = self._connection.execute("SELECT max(before) FROM purge").fetchone()
+            return oldest(self._connection) if mark is None else int(mark)
 
     def incident(self, at: int, kind: str, detail: str) -> None:
         """Note something that explains the history, at the instant `at` (ms): a clock step, refused polls."""

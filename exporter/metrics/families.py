@@ -314,6 +314,11 @@ _HISTORY_FAMILIES: Final = (
         f"full. {_PROCESS}",
     ),
     Family(
+        "zohovoice_history_pruned_transitions_total",
+        Type.COUNTER,
+        f"Status transitions removed because they were older than --history.retention. {_PROCESS}",
+    ),
+    Family(
         "zohovoice_history_gaps_total",
         Type.COUNTER,
         "Gaps in the history's knowledge: stretches of good polls that ended, counted when the first poll of the next "

@@ -214,6 +214,10 @@ class Instruments:
         """So many transitions were given up."""
         self._values.add("zohovoice_history_lost_transitions_total", amount=transitions)
 
+    def history_pruned(self, transitions: int) -> None:
+        """Transitions were removed because they were too old."""
+        self._values.add("zohovoice_history_pruned_transitions_total", amount=transitions)
+
     def history_gap(self) -> None:
         """A stretch of good polls has ended, and the first poll of the next one is on disk."""
         self._values.add("zohovoice_history_gaps_total")

@@ -32,6 +32,7 @@ class Notes:
     pending: list[int] = field(default_factory=list)
     lost: int = 0
     gaps: int = 0
+    pruned: int = 0
     statistics: list[int] = field(default_factory=list)
     """How many transitions the history was said to hold."""
 
@@ -49,6 +50,9 @@ class Notes:
 
     def history_gap(self) -> None:
         self.gaps += 1
+
+    def history_pruned(self, transitions: int) -> None:
+        self.pruned += transitions
 
     def history_statistics(self, statistics: HistoryStatistics) -> None:
         self.statistics.append(statistics.transitions)

@@ -14,7 +14,8 @@ nothing is left. The next purge, for whatever instant, takes it away.
 
 import json
 import sqlite3
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from typing import Final
 
 from exporter.history.care.derived import NOTHING_DERIVED, rebuild
@@ -88,7 +89,15 @@ class Removed:
     @property
     def anything(self) -> bool:
         """Whether any row went."""
-        return any(getattr(self, field.name) for field in fields(self) if field.name != "water_mark")
+        return any(getattr(self, name) for name in _COUNTED)
+
+    def plus(self, other: "Removed") -> "Removed":
+        """Both together; the water-mark is the later one."""
+        counts = {name: getattr(self, name) + getattr(other, name) for name in _COUNTED}
+        return Removed(**counts, water_mark=self.water_mark if other.water_mark is None else other.water_mark)
+
+
+_COUNTED: Final = tuple(field.name for field in fields(Removed) if field.name != "water_mark")
 
 
 def purge_before(
@@ -105,20 +114,41 @@ def purge_before(
     An instant that is not after the water-mark changes nothing, but what an interrupted purge left undone is finished.
     It may be interrupted anywhere and started again. Raises sqlite3.Error.
     """
+    removed = Removed()
+    for step in purge_steps(connection, before, now_ms=now_ms, program=program, progress=progress, batch=batch):
+        removed = removed.plus(step)
+    return removed
+
+
+def purge_steps(
+    connection: sqlite3.Connection,
+    before: int,
+    *,
+    now_ms: int,
+    program: str,
+    progress: Progress = UNSEEN,
+    batch: int = BATCH,
+) -> Iterator[Removed]:
+    """The same step by step: what each has removed. Each is a transaction of its own.
+
+    Between two steps polls may be recorded. No step but the last, which makes what is derived anew, takes long.
+    """
     (mark,) = connection.execute("SELECT max(before) FROM purge").fetchone()
     first = oldest(connection)
     if mark is None and (first is None or before <= first):
-        return Removed()
+        return
     if mark is not None and before <= mark:
+        yield Removed(water_mark=mark)
         if not is_unfinished(connection):
-            return Removed(water_mark=mark)
+            return
         before = mark
     kept = carried_into(connection, before)
-    removed = _move_the_water_mark(connection, before, now_ms, program) if before != mark else Removed()
-    transitions = _remove_transitions(connection, before, kept, progress, batch)
-    agents = _remove_agents(connection, before)
+    if before != mark:
+        yield _move_the_water_mark(connection, before, now_ms, program)
+    for transitions in _remove_transitions(connection, before, kept, progress, batch):
+        yield Removed(transitions=transitions)
+    yield Removed(agents=_remove_agents(connection, before))
     rebuild(connection, progress)
-    return replace(removed, transitions=transitions, agents=agents, water_mark=before)
 
 
 def oldest(connection: sqlite3.Connection) -> int | None:
@@ -161,6 +191,7 @@ def _move_the_water_mark(connection: sqlite3.Connection, before: int, now_ms: in
         stretches = connection.execute(_KEEP_THE_STRETCH, at).rowcount
         connection.execute(_CUT_THE_STRETCH, at)
         removed = Removed(
+            water_mark=before,
             stretches=stretches,
             spells=connection.execute(_SPELLS, at).rowcount,
             descriptions=connection.execute(_DESCRIPTIONS, at).rowcount,
@@ -175,11 +206,11 @@ def _move_the_water_mark(connection: sqlite3.Connection, before: int, now_ms: in
 
 def _remove_transitions(
     connection: sqlite3.Connection, before: int, kept: list[int], progress: Progress, batch: int
-) -> int:
-    """All before the instant but those of the moments `kept`, batch by batch, oldest first; returns how many went."""
+) -> Iterator[int]:
+    """All before the instant but those of the moments `kept`, oldest first; how many went with each batch."""
     behind, kept_text = before << AGENT_BITS, json.dumps(kept)
     (whole,) = connection.execute("SELECT count(*) FROM transition WHERE moment < ?", (behind,)).fetchone()
-    removed, start = 0, 0
+    start = 0
     progress.begin("Removing transitions", whole)
     while start < behind:
         last = connection.execute(_BATCH_END, (start, behind, batch)).fetchone()
@@ -187,8 +218,8 @@ def _remove_transitions(
         with transaction(connection):
             gone = connection.execute(_BATCH, (start, end, kept_text)).rowcount
         progress.advance(gone)
-        removed, start = removed + gone, end
-    return removed
+        start = end
+        yield gone
 
 
 def _remove_agents(connection: sqlite3.Connection, before: int) -> int:
