@@ -136,7 +136,7 @@ def _logfmt_value(value: Field) -> str:
 
 
 def _escaped(text: str) -> str:
-    """`text` with what JSON leaves be though it ends lines or steers terminals (U+2028, C1, bidi marks) as \\uXXXX."""
+    """`text` with what JSON leaves be though it ends lines or steers terminals (U+2028, C1, bidi marks), escaped."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else json.dumps(c)[1:-1] if ord(c) != 0x7F else "\\u007f" for c in text)

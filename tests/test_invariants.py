@@ -2,7 +2,7 @@
 
 Each life goes through the tracker, the writer, a real database file and the reader. The reference keeps every poll and
 looks at each millisecond (`tests/support/lives.py`). Invariants that are about one feature stand with it, under the
-same kind of name: 4, 7, 14 and 15 of imports in `test_history_merge.py`, 11 in `test_report_intervals.py`, 12 in
+same kind of name: 4, 7, 14 and 15 of imports in `test_history_merge_*.py`, 11 in `test_report_intervals.py`, 12 in
 `test_history_calendar.py`, 13 in `test_history_purge.py`, 4 of derived
 data in `test_history_rebuild.py`.
 """

@@ -17,9 +17,9 @@ from exporter.history.transfer.incoming import FileKind
 from exporter.history.transfer.progress import SilentProgress
 from exporter.history.transfer.stage_log import EVERYTHING, Covers
 from exporter.history.window import Window
-from exporter.history.writer import RunInfo
-from exporter.model import Kind, Poll, Quality, Status
-from tests.support.care import START, UTC
+from exporter.history.writer import HistoryWriter, RunInfo
+from exporter.model import EndReason, Kind, Poll, Quality, Status, TrackerState
+from tests.support.care import RUN, START, UTC, query
 
 DATA: Final = Path(__file__).parents[1] / "data" / "history_import"
 NOW: Final = START + 86_400_000
@@ -149,3 +149,20 @@ def names_at(path: Path, agent_id: str, *instants: float) -> Sequence[tuple[str,
     with HistoryReader.open(path) as reader:
         (agent,) = [a for a in reader.facts(Window(START, NOW)).agents if a.agent_id == agent_id]
     return [agent.description_at(at(seconds))[1:] for seconds in instants]
+
+
+def lanes(path: Path) -> list[tuple[str, int, float, float | None]]:
+    """Every spell: agent, lane, seconds from and to."""
+    rows = query(
+        path,
+        "SELECT agent_id, lane, tracked_from, tracked_until FROM tracking JOIN agent ON agent.id = agent"
+        " ORDER BY agent_id, tracked_from",
+    )
+    return [(a, lane, (s - at(0)) / 1000, None if e is None else (e - at(0)) / 1000) for a, lane, s, e in rows]
+
+
+def resumed(path: Path) -> tuple[TrackerState, EndReason | None]:
+    """What a recorder would go on from."""
+    writer = HistoryWriter.open(path, RUN)
+    writer.close(NOW, EndReason.SHUTDOWN)
+    return writer.resumed, writer.resumed_end
