@@ -18,6 +18,7 @@ from exporter import __version__, logs
 from exporter.agents_file import load_agents_file
 from exporter.clock import Clock, SystemClock, first_of
 from exporter.daemon import DaemonThread
+from exporter.errors import ExporterError
 from exporter.history.connection import IMPOSSIBLE, impossible
 from exporter.history.writer import HistoryWriter, RunInfo
 from exporter.metrics.instruments import Instruments
@@ -28,10 +29,15 @@ from exporter.retention import keep_within
 from exporter.roster import RosterChoice, RosterKeeper
 from exporter.secret import MASK
 from exporter.settings import HistorySettings, Settings
-from exporter.web.app import WebState, create_app
+from exporter.web.access import Access, access, all_loopback
+from exporter.web.app import create_app
 from exporter.web.heartbeat import Heartbeat
 from exporter.web.listen import bind, parse_listen_address, urls
+from exporter.web.reports.client import ReportProcess
+from exporter.web.security import WebSecurity
 from exporter.web.server import serve as serve_web
+from exporter.web.state import WebState
+from exporter.web.updates import Updates
 from exporter.zoho.endpoints import Endpoint
 from exporter.zoho.roster import read_roster
 from exporter.zoho.session import Session, open_session
@@ -77,6 +83,7 @@ async def serve(
     clock = clock or SystemClock()
     file_agents = load_agents_file(settings.agents.file) if settings.agents.file else ()
     choice = RosterChoice(settings.agents, file_agents)
+    security = WebSecurity.load(settings.web.config_file)
     sockets = bind([parse_listen_address(address) for address in settings.web.listen_addresses])
     try:
         instruments = Instruments(
@@ -102,7 +109,7 @@ async def serve(
                 count_earlier_requests(session.budget, recorder.resumed, settings, clock)
                 if session.memory.token is not None:
                     instruments.token_known(session.memory.token.expires_at)
-                program = _Program(settings, clock, instruments, recorder, session, choice)
+                program = _Program(settings, clock, instruments, recorder, session, choice, security)
                 await program.run(sockets, stop, on_ready)
     finally:
         for listener in sockets:
@@ -120,12 +127,15 @@ class _Program:
         recorder: Recorder,
         session: Session,
         choice: RosterChoice,
+        security: WebSecurity,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._instruments = instruments
         self._recorder = recorder
-        self._app = create_app(WebState(settings.web, instruments, clock, Heartbeat(clock), __version__))
+        self._security = security
+        self._updates = Updates()
+        self._reports = ReportProcess(settings.history.db, settings.history.classes)
         self._poller = Poller(
             session.sampler,
             recorder,
@@ -152,7 +162,8 @@ class _Program:
         self, sockets: Sequence[socket.socket], stop: asyncio.Event, on_ready: Callable[[tuple[str, ...]], None]
     ) -> None:
         await self._publish()
-        addresses = urls(sockets)
+        addresses = urls(sockets, "https" if self._security.tls else "http")
+        app = create_app(self._web_state(loopback=all_loopback(sockets)))
         last_writes, last_answers = asyncio.Event(), asyncio.Event()
 
         def ready() -> None:
@@ -160,7 +171,7 @@ class _Program:
             on_ready(addresses)
 
         async with asyncio.TaskGroup() as group:
-            group.create_task(serve_web(self._app, sockets, last_answers, ready))
+            group.create_task(serve_web(app, sockets, last_answers, ready))
             recording = group.create_task(self._recorder.run(last_writes))
             loops = [
                 group.create_task(self._keeper.run(stop)),
@@ -171,18 +182,44 @@ class _Program:
                 loops.append(group.create_task(retention))
             await stop.wait()
             log.info("stopping")
+            self._updates.close()
             await asyncio.wait(loops)
             self._recorder.polls_have_ended(failing=self._poller.failing)
             last_writes.set()
             last_answers.set()
             await asyncio.wait([recording], timeout=_LAST_WRITES_S)
             recording.cancel()
+            await self._reports.close()
+
+    def _web_state(self, *, loopback: bool) -> WebState:
+        web = self._settings.web
+
+        def personal() -> Access:
+            return access(web.pages, loopback=loopback, protected=self._security.config.protected)
+
+        return WebState(
+            web=web,
+            instruments=self._instruments,
+            clock=self._clock,
+            heartbeat=Heartbeat(self._clock),
+            version=__version__,
+            updates=self._updates,
+            security=self._security,
+            access=personal,
+            reports=self._reports,
+            config_text=lambda: "",
+            reload=self._reload,
+        )
+
+    async def _reload(self) -> None:
+        raise ExporterError("not built yet")
 
     def _interval_for(self, agents: int) -> float:
         return lengthened_interval_s(agents, self._settings.api, self._settings.poll.interval_s)
 
     async def _publish(self) -> None:
         await self._instruments.publish_in_steps(self._clock.now_ms())
+        self._updates.tell()
 
 
 def open_history(settings: HistorySettings, run: RunInfo) -> HistoryWriter:

@@ -1,6 +1,7 @@
 """What `serve` is told, validated and immutable; made by the command line from flags, environment and file."""
 
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from exporter.history.classes import DEFAULT_CLASSES, Classes
@@ -81,13 +82,31 @@ class MetricsSettings:
     """Expose names and teams of agents (`zohovoice_agent_info`): personal data."""
 
 
+class Pages(Enum):
+    """When pages and JSON with personal data are served."""
+
+    AUTO = "auto"
+    """When every listener is bound to loopback, or who asks has to log in or to show a verified certificate."""
+    ALWAYS = "always"
+    NEVER = "never"
+
+
 @dataclass(frozen=True, slots=True)
 class WebSettings:
     """Where and what to serve. A listen address is `host:port`, `:port` or `[v6]:port`."""
 
     listen_addresses: tuple[str, ...] = (":10042",)
+    systemd_socket: bool = False
+    """Take the sockets that systemd hands over; the addresses do not count then."""
+    config_file: Path | None = None
+    """TLS, logins, headers and a rate limit, in the format of Prometheus' exporter-toolkit."""
     telemetry_path: str = "/metrics"
+    max_requests: int = 40
+    """Most requests answered at once, those beyond it get 503; 0: no limit."""
     disable_exporter_metrics: bool = False
+    enable_lifecycle: bool = False
+    """Whether POST /-/reload is answered."""
+    pages: Pages = Pages.AUTO
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """The HTTP side over real connections: routes, headers, negotiation, and what goes on while polls swap the body."""
 
 import asyncio
-import contextlib
 import gzip
 import html.parser
 import re
@@ -9,68 +8,20 @@ import signal
 import socket
 import statistics
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 
 import httpx
 import pytest
 
-from exporter.clock import SystemClock
 from exporter.errors import UsageError
 from exporter.metrics.text import Format
 from exporter.model import AVAILABLE, BUSY, KNOWN_STATUSES, Agent
 from exporter.settings import MetricsSettings, WebSettings
-from exporter.web.app import WebState, create_app
+from exporter.web.app import create_app
 from exporter.web.heartbeat import Heartbeat
-from exporter.web.listen import ListenAddress, bind, urls
 from exporter.web.paths import checked_telemetry_path
-from exporter.web.server import serve
 from tests.support.clock import FakeClock
 from tests.support.metrics import Polled, read
-
-OPENMETRICS = {"accept": "application/openmetrics-text;version=1.0.0"}
-IDENTITY = {"accept-encoding": "identity"}
-
-
-@dataclass
-class Running:
-    """A served application and a client that is connected to it."""
-
-    client: httpx.AsyncClient
-    polled: Polled
-    port: int
-
-    async def get(self, path: str, **headers: str) -> httpx.Response:
-        return await self.client.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
-
-
-@contextlib.asynccontextmanager
-async def running(polled: Polled | None = None, web: WebSettings | None = None) -> AsyncIterator[Running]:
-    polled = polled or Polled()
-    # The heartbeat must beat in real time; what is shown goes by the polls' clock.
-    state = WebState(web or WebSettings(), polled.instruments, polled.clock, Heartbeat(SystemClock()), "1.2.3")
-    sockets = bind([ListenAddress("127.0.0.1", 0)])
-    (url,) = urls(sockets)
-    port = sockets[0].getsockname()[1]
-    stop, ready = asyncio.Event(), asyncio.Event()
-    serving = asyncio.create_task(serve(create_app(state), sockets, stop, ready.set))
-    try:
-        await asyncio.wait_for(ready.wait(), 5)
-        async with httpx.AsyncClient(base_url=url, timeout=10) as client:
-            yield Running(client, polled, port)
-    finally:
-        stop.set()
-        await asyncio.wait_for(serving, 5)
-
-
-def with_server(
-    test: Callable[[Running], Awaitable[None]], polled: Polled | None = None, web: WebSettings | None = None
-) -> None:
-    async def run() -> None:
-        async with running(polled, web) as server:
-            await test(server)
-
-    asyncio.run(run())
+from tests.support.web import IDENTITY, OPENMETRICS, Running, running, web_state, with_server
 
 
 def test_metrics_are_served_in_both_formats_plain_and_packed() -> None:
@@ -153,8 +104,8 @@ def test_head_has_the_headers_of_get_and_no_body() -> None:
         ("GET", "/nothing", 404, "Nothing is at this path; the metrics are at /metrics.\n"),
         ("GET", "/metrics/", 404, "Nothing is at this path; the metrics are at /metrics.\n"),
         ("GET", "/%00/..%2f", 404, "Nothing is at this path; the metrics are at /metrics.\n"),
-        ("POST", "/metrics", 405, "Only GET and HEAD are answered here.\n"),
-        ("DELETE", "/", 405, "Only GET and HEAD are answered here.\n"),
+        ("POST", "/metrics", 405, "This path answers GET, HEAD only.\n"),
+        ("DELETE", "/", 405, "This path answers GET, HEAD only.\n"),
     ],
 )
 def test_what_is_not_there_is_refused_in_plain_text(method: str, path: str, status: int, sentence: str) -> None:
@@ -190,7 +141,7 @@ def test_ready_says_no_until_a_poll_was_complete_and_yes_for_ever_after() -> Non
 def test_healthy_says_no_when_the_heart_does_not_beat() -> None:
     async def check() -> None:
         polled, clock = Polled(), FakeClock()
-        app = create_app(WebState(WebSettings(), polled.instruments, clock, Heartbeat(clock), "1.2.3"))
+        app = create_app(web_state(polled, clock=clock, heartbeat=Heartbeat(clock)))
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(app), base_url="http://exporter.example.test"
         ) as client:

@@ -23,6 +23,7 @@ from exporter.settings import (
     HistorySettings,
     LogSettings,
     MetricsSettings,
+    Pages,
     PollSettings,
     Settings,
     WebSettings,
@@ -225,6 +226,11 @@ def _web(values: Values) -> WebSettings:
         raise UsageError(f"{values.where('web.listen-address')}: {error}") from error
     return WebSettings(
         listen_addresses=addresses,
+        systemd_socket=values.one("web.systemd-socket", parse.switch),
+        config_file=values.optional("web.config.file", parse.path),
         telemetry_path=values.one("web.telemetry-path", parse.url_path),
+        max_requests=values.one("web.max-requests", parse.count(0, 100_000)),
         disable_exporter_metrics=values.one("web.disable-exporter-metrics", parse.switch),
+        enable_lifecycle=values.one("web.enable-lifecycle", parse.switch),
+        pages=Pages(values.one("web.pages", parse.choice(*(when.value for when in Pages)))),
     )

@@ -141,12 +141,42 @@ _TABLE: Final = (
         ":10042",
         Shape.REPEATED,
     ),
+    Setting(
+        "web.systemd-socket",
+        "Serve on the sockets that systemd hands over, instead of --web.listen-address.",
+        default="false",
+        shape=Shape.SWITCH,
+    ),
+    Setting(
+        "web.config.file",
+        "YAML file with TLS, logins, headers and a rate limit, in the format of Prometheus' own exporters.",
+        "FILE",
+    ),
     Setting("web.telemetry-path", "Path where the metrics are served.", "PATH", "/metrics"),
+    Setting(
+        "web.max-requests",
+        "Most requests answered at once; those beyond it get 503. 0: no limit.",
+        "NUMBER",
+        "40",
+    ),
     Setting(
         "web.disable-exporter-metrics",
         "Leave out the metrics about the exporter's own process and its HTTP requests.",
         default="false",
         shape=Shape.SWITCH,
+    ),
+    Setting(
+        "web.enable-lifecycle",
+        "Let POST /-/reload read agents, poll settings and web configuration anew, as SIGHUP always does.",
+        default="false",
+        shape=Shape.SWITCH,
+    ),
+    Setting(
+        "web.pages",
+        "Serve pages and JSON with names and times of agents: auto, always or never. auto: when only this machine can "
+        "ask, or who asks must log in or show a verified certificate.",
+        "WHEN",
+        "auto",
     ),
     Setting("log.level", "Least weight of what is logged: debug, info, warn or error.", "LEVEL", "info"),
     Setting("log.format", "How a line of log is written: logfmt or json.", "FORMAT", "logfmt"),

@@ -8,9 +8,11 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from exporter.metrics.agents import AgentsView
 from exporter.metrics.blocks import AgentsContent, agent_sections
 from exporter.metrics.compress import crc32, flushed, gzip_member, new_deflater, piece
 from exporter.metrics.families import FAMILY, OWN_FAMILIES
+from exporter.metrics.polling import Polling
 from exporter.metrics.text import Format, header, series_lines
 from exporter.metrics.values import Frozen
 
@@ -44,6 +46,9 @@ class Exposition:
     """Without the agents' families."""
     fresh_until: float | None
     """Until when the agents may be shown, by the monotonic clock; None if there are none to show."""
+    polling: Polling
+    view: AgentsView | None
+    """The agents that the bytes of `fresh` tell of, so that JSON says the same; None before the first good poll."""
 
     def body(self, form: Format, *, gzip: bool, scrape_part: bytes = b"", with_agents: bool = True) -> bytes:
         """A whole body; `scrape_part` is in the same format and holds none of the snapshot's families.
@@ -62,7 +67,7 @@ class Snapshot:
     """All that an exposition is made of; nothing of it changes while it is rendered, so any thread may do that."""
 
     made_at: int
-    up: bool
+    polling: Polling
     agents: AgentsContent | None
     """None before the first good poll."""
     values: Frozen
@@ -88,12 +93,12 @@ def render_in_steps(snapshot: Snapshot) -> Steps[Exposition]:
     stale = {form: _prepared([_up(form, up=False), rest[form]]) for form in Format}
     yield
     if snapshot.agents is None:
-        return Exposition(snapshot.made_at, stale, stale, None)
+        return Exposition(snapshot.made_at, stale, stale, None, snapshot.polling, None)
     sections = yield from _agents(snapshot.agents)
     fresh = {}
     for form in Format:
-        fresh[form] = yield from _joined(sections, form, _up(form, up=snapshot.up) + rest[form])
-    return Exposition(snapshot.made_at, fresh, stale, snapshot.fresh_until)
+        fresh[form] = yield from _joined(sections, form, _up(form, up=snapshot.polling.up) + rest[form])
+    return Exposition(snapshot.made_at, fresh, stale, snapshot.fresh_until, snapshot.polling, snapshot.agents.view)
 
 
 def _rest(values: Frozen, form: Format) -> bytes:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import platform
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Protocol
 
 from exporter.clock import Clock, SystemClock
@@ -16,6 +16,7 @@ from exporter.metrics.agents import AgentSeries
 from exporter.metrics.blocks import AgentsContent
 from exporter.metrics.exposition import Exposition, Snapshot, render, render_in_steps
 from exporter.metrics.families import OWN_FAMILIES
+from exporter.metrics.polling import Failure, Polling
 from exporter.metrics.scrape import ScrapePart
 from exporter.metrics.statuses import CLOSED
 from exporter.metrics.text import Format
@@ -47,31 +48,6 @@ class HistoryStatistics(Protocol):
     def wal_bytes(self) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Something that failed, for people to read; instants in milliseconds UTC."""
-
-    what: str
-    reason: str
-    first: int
-    last: int
-    times: int
-    """How often it failed for this reason without anything else failing in between."""
-
-
-@dataclass(frozen=True, slots=True)
-class Polling:
-    """How the polls go, for people to read; instants in milliseconds UTC, None if it has not happened yet."""
-
-    last: int | None = None
-    last_success: int | None = None
-    up: bool = False
-    agents: int | None = None
-    """Agents tracked as of the last good poll."""
-    failures: tuple[Failure, ...] = ()
-    """The latest ones, the newest first."""
-
-
 class Instruments:
     """The observer of all parts. `publish` makes what was counted visible; until then scrapes see what was before."""
 
@@ -96,6 +72,8 @@ class Instruments:
         self._fresh_until: float | None = None
         self._last: int | None = None
         self._last_success: int | None = None
+        self._failing_since: int | None = None
+        self._interval_s = poll.interval_s
         self._tracked: int | None = None
         self._failures: deque[Failure] = deque(maxlen=_FAILURES_KEPT)
         self._publishing = asyncio.Lock()
@@ -144,6 +122,7 @@ class Instruments:
     def poll_succeeded(self, poll: Poll, facts: PollFacts, state: TrackerState, duration_s: float) -> None:
         """A poll was complete; `state` is what is known with it."""
         self._up = True
+        self._failing_since = None
         self._fresh_until = self._clock.monotonic() + self._max_age_s
         self._last_success = poll.received
         self._tracked = len(state.agents)
@@ -160,6 +139,8 @@ class Instruments:
     def poll_failed(self, reason: str, at_ms: int, duration_s: float) -> None:
         """A poll failed; nothing of it is kept. `at_ms` is UTC."""
         self._up = False
+        if self._failing_since is None:
+            self._failing_since = at_ms
         self._poll_ended(at_ms, duration_s)
         self._values.add("zohovoice_poll_failures_total", reason)
         self._note("poll", reason, at_ms)
@@ -179,6 +160,7 @@ class Instruments:
         the agents would go away between any two of them.
         """
         self._max_age_s = self._poll.max_age_s * max(1.0, seconds / self._poll.interval_s)
+        self._interval_s = seconds
         self._values.set("zohovoice_poll_interval_seconds", value=seconds)
 
     # The roster's keeper
@@ -244,7 +226,15 @@ class Instruments:
     @property
     def polling(self) -> Polling:
         """How the polls go."""
-        return Polling(self._last, self._last_success, self._up, self._tracked, tuple(self._failures))
+        return Polling(
+            last=self._last,
+            last_success=self._last_success,
+            up=self._up,
+            failing_since=self._failing_since,
+            interval_s=self._interval_s,
+            agents=self._tracked,
+            failures=tuple(self._failures),
+        )
 
     @property
     def exposition(self) -> Exposition:
@@ -287,7 +277,7 @@ class Instruments:
 
     def _snapshot(self, now_ms: int) -> Snapshot:
         agents = AgentsContent(self._agents.view(), self._settings) if self._last_success is not None else None
-        return Snapshot(now_ms, self._up, agents, self._values.freeze(), self._fresh_until)
+        return Snapshot(now_ms, self.polling, agents, self._values.freeze(), self._fresh_until)
 
     def _poll_ended(self, at_ms: int, duration_s: float) -> None:
         self._last = at_ms

@@ -6,10 +6,15 @@ from collections.abc import Sequence
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
 
 from exporter.clock import utc_text
 from exporter.durations import format_duration_ms
-from exporter.metrics.instruments import Polling
+from exporter.metrics.polling import Polling
+from exporter.web.operations import HEALTHY_PATH, READY_PATH
+from exporter.web.routing import Served
+from exporter.web.state import WebState
 
 _WHAT: Final = {
     "poll": "A poll",
@@ -19,12 +24,23 @@ _WHAT: Final = {
 }
 
 
+def landing(state: WebState, telemetry_path: str) -> Served:
+    """The route of the page."""
+    page = LandingPage(state.version, telemetry_path, (HEALTHY_PATH, READY_PATH))
+
+    async def show(_: Request) -> Response:
+        body = page.render(state.instruments.polling, state.clock.now_ms(), fresh=state.instruments.fresh)
+        return HTMLResponse(body, headers={"content-security-policy": page.policy, "cache-control": "no-store"})
+
+    return Served("/", "landing", show)
+
+
 class LandingPage:
     """Renders the page; its style is the only thing beside the text that the browser is allowed to use."""
 
     def __init__(self, version: str, telemetry_path: str, probes: Sequence[str]) -> None:
         pages = Environment(
-            loader=PackageLoader("exporter.web"),
+            loader=PackageLoader("exporter.web.pages"),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,

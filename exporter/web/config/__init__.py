@@ -1,0 +1,1 @@
+"""The web configuration file, in the format of Prometheus' exporter-toolkit."""

@@ -1,0 +1,87 @@
+"""What Prometheus, probes and operators ask for: metrics, health, readiness, configuration, reload."""
+
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from exporter.errors import ExporterError
+from exporter.metrics.instruments import Instruments
+from exporter.web.heartbeat import Heartbeat
+from exporter.web.negotiation import negotiate
+from exporter.web.routing import Endpoint, Served
+from exporter.web.state import WebState
+
+HEALTHY_PATH: Final = "/-/healthy"
+READY_PATH: Final = "/-/ready"
+RELOAD_PATH: Final = "/-/reload"
+CONFIG_PATH: Final = "/config"
+
+_NO_STORE: Final = {"cache-control": "no-store"}
+
+
+def operations(state: WebState, telemetry_path: str) -> list[Served]:
+    """The routes of this room."""
+    routes = [
+        Served(telemetry_path, "metrics", _metrics(state.instruments)),
+        Served(HEALTHY_PATH, "healthy", _healthy(state.heartbeat)),
+        Served(READY_PATH, "ready", _ready(state.instruments)),
+        Served(CONFIG_PATH, "config", _config(state)),
+    ]
+    if state.web.enable_lifecycle:
+        routes.append(Served(RELOAD_PATH, "reload", _reload(state), ("POST",)))
+    return routes
+
+
+def _metrics(instruments: Instruments) -> Endpoint:
+    async def metrics(request: Request) -> Response:
+        answer = negotiate(_field(request, "accept"), _field(request, "accept-encoding"))
+        headers = {"content-type": answer.content_type, "vary": "Accept, Accept-Encoding"}
+        if answer.gzip:
+            headers["content-encoding"] = "gzip"
+        return Response(instruments.scrape(answer.form, gzip=answer.gzip), headers=headers)
+
+    return metrics
+
+
+def _healthy(heartbeat: Heartbeat) -> Endpoint:
+    async def healthy(_: Request) -> Response:
+        if heartbeat.fresh:
+            return PlainTextResponse("Healthy.\n", headers=_NO_STORE)
+        late = f"Not healthy: the event loop has not turned for {heartbeat.age_s:.0f} seconds.\n"
+        return PlainTextResponse(late, 503, headers=_NO_STORE)
+
+    return healthy
+
+
+def _ready(instruments: Instruments) -> Endpoint:
+    async def ready(_: Request) -> Response:
+        if instruments.ready:
+            return PlainTextResponse("Ready.\n", headers=_NO_STORE)
+        return PlainTextResponse("Not ready: no poll has been complete yet.\n", 503, headers=_NO_STORE)
+
+    return ready
+
+
+def _config(state: WebState) -> Endpoint:
+    async def config(_: Request) -> Response:
+        return PlainTextResponse(state.config_text(), headers=_NO_STORE)
+
+    return config
+
+
+def _reload(state: WebState) -> Endpoint:
+    async def reload(_: Request) -> Response:
+        try:
+            await state.reload()
+        except ExporterError as error:
+            return PlainTextResponse(f"Nothing was reloaded: {error}\n", 500, headers=_NO_STORE)
+        return PlainTextResponse("Reloaded.\n", headers=_NO_STORE)
+
+    return reload
+
+
+def _field(request: Request, name: str) -> str | None:
+    """All fields of a name as one (RFC 9110, 5.3), None if there is none."""
+    values = request.headers.getlist(name)
+    return ",".join(values) if values else None
