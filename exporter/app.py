@@ -2,11 +2,9 @@
 
 import asyncio
 import contextlib
-import dataclasses
 import logging
 import os
 import platform
-import re
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -15,24 +13,26 @@ from pathlib import Path
 from typing import Final
 
 from exporter import __version__, logs
-from exporter.agents_file import load_agents_file
 from exporter.clock import Clock, SystemClock, first_of
 from exporter.daemon import DaemonThread
-from exporter.errors import ExporterError
 from exporter.history.connection import IMPOSSIBLE, impossible
 from exporter.history.writer import HistoryWriter, RunInfo
 from exporter.metrics.instruments import Instruments
 from exporter.model import EndReason, Roster, TrackerState
+from exporter.notify import Notifier
 from exporter.poller import Poller
 from exporter.recorder import Recorder, RecorderObserver
+from exporter.reloading import Reloader, roster_choice
 from exporter.retention import keep_within
 from exporter.roster import RosterChoice, RosterKeeper
-from exporter.secret import MASK
 from exporter.settings import HistorySettings, Settings
+from exporter.settings_text import effective
+from exporter.surroundings import NO_SURROUNDINGS, Surroundings
 from exporter.web.access import Access, access, all_loopback
 from exporter.web.app import create_app
+from exporter.web.edge import REFUSED
 from exporter.web.heartbeat import Heartbeat
-from exporter.web.listen import bind, parse_listen_address, urls
+from exporter.web.listen import listeners, urls
 from exporter.web.reports.client import ReportProcess
 from exporter.web.security import WebSecurity
 from exporter.web.server import serve as serve_web
@@ -50,22 +50,19 @@ _LAST_WRITES_S: Final = 1.5
 five seconds."""
 
 
-_CLIENT_ID: Final = re.compile(r"1000\.[0-9A-Z]+")
-"""Zoho's client ids. What else stands in their place may be a secret that was put there by mistake."""
-
-
-def run(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit code.
+def run(settings: Settings, reread: Callable[[], Settings], surroundings: Surroundings = NO_SURROUNDINGS) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code. SIGHUP reloads; `reread` gives the settings anew then.
 
     Raises ExporterError for what is wrong at the start: the database, the addresses, the credentials, the agents file.
     """
 
     async def main() -> None:
-        stop = asyncio.Event()
+        stop, reload_asked = asyncio.Event(), asyncio.Event()
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, stop.set)
-        await serve(settings, stop)
+        loop.add_signal_handler(signal.SIGHUP, reload_asked.set)
+        await serve(settings, stop, reread=reread, reload_asked=reload_asked, surroundings=surroundings)
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(main())
@@ -78,13 +75,19 @@ async def serve(
     *,
     clock: Clock | None = None,
     on_ready: Callable[[tuple[str, ...]], None] = lambda urls: None,
+    reread: Callable[[], Settings] | None = None,
+    reload_asked: asyncio.Event | None = None,
+    surroundings: Surroundings = NO_SURROUNDINGS,
 ) -> None:
-    """The same as a coroutine that ends when `stop` is set; `on_ready` is told the addresses once they answer."""
+    """The same as a coroutine that ends when `stop` is set; `on_ready` is told the addresses once they answer.
+
+    It reloads when `reload_asked` is set, and forgets then that it was. Without `reread` the settings stay as they are
+    and only the files that they name are read anew.
+    """
     clock = clock or SystemClock()
-    file_agents = load_agents_file(settings.agents.file) if settings.agents.file else ()
-    choice = RosterChoice(settings.agents, file_agents)
+    choice = roster_choice(settings.agents)
     security = WebSecurity.load(settings.web.config_file)
-    sockets = bind([parse_listen_address(address) for address in settings.web.listen_addresses])
+    sockets = listeners(settings.web, surroundings.handed)
     try:
         instruments = Instruments(
             settings.metrics,
@@ -109,8 +112,25 @@ async def serve(
                 count_earlier_requests(session.budget, recorder.resumed, settings, clock)
                 if session.memory.token is not None:
                     instruments.token_known(session.memory.token.expires_at)
-                program = _Program(settings, clock, instruments, recorder, session, choice, security)
-                await program.run(sockets, stop, on_ready)
+                reports = ReportProcess(
+                    settings.history.db, settings.history.classes, clock=clock, environment=surroundings.environment
+                )
+                program = _Program(
+                    settings,
+                    clock,
+                    instruments,
+                    recorder,
+                    session,
+                    choice,
+                    security,
+                    reports,
+                    reread,
+                    surroundings.notifier,
+                )
+                try:
+                    await program.run(sockets, stop, reload_asked or asyncio.Event(), on_ready)
+                finally:
+                    await reports.close()
     finally:
         for listener in sockets:
             listener.close()
@@ -128,6 +148,9 @@ class _Program:
         session: Session,
         choice: RosterChoice,
         security: WebSecurity,
+        reports: ReportProcess,
+        reread: Callable[[], Settings] | None,
+        notifier: Notifier,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -135,7 +158,8 @@ class _Program:
         self._recorder = recorder
         self._security = security
         self._updates = Updates()
-        self._reports = ReportProcess(settings.history.db, settings.history.classes)
+        self._reports = reports
+        self._notifier = notifier
         self._poller = Poller(
             session.sampler,
             recorder,
@@ -143,7 +167,7 @@ class _Program:
             clock,
             state=recorder.resumed,
             resumed_end=recorder.resumed_end,
-            interval_s=self._interval_for,
+            interval_s=_interval_for(settings),
             timeout_s=settings.api.timeout_s,
             publish=self._publish,
         )
@@ -154,12 +178,26 @@ class _Program:
             instruments,
             clock,
         )
+        self._reloader = Reloader(
+            settings,
+            choice,
+            reread=reread or (lambda: settings),
+            web_config=security,
+            use=self._use,
+            observer=instruments,
+            publish=self._publish,
+            announced=notifier.reloading,
+        )
         if choice.needs_listing and recorder.resumed.agents:
             # Polls need not wait for the roster: those who were tracked are asked for until it says otherwise.
             self._poller.use(Roster({name: tracked.agent for name, tracked in recorder.resumed.agents.items()}, 0))
 
     async def run(
-        self, sockets: Sequence[socket.socket], stop: asyncio.Event, on_ready: Callable[[tuple[str, ...]], None]
+        self,
+        sockets: Sequence[socket.socket],
+        stop: asyncio.Event,
+        reload_asked: asyncio.Event,
+        on_ready: Callable[[tuple[str, ...]], None],
     ) -> None:
         await self._publish()
         addresses = urls(sockets, "https" if self._security.tls else "http")
@@ -168,20 +206,34 @@ class _Program:
 
         def ready() -> None:
             log.info("listening", extra={"fields": {"addresses": ",".join(addresses)}})
+            self._notifier.ready()
             on_ready(addresses)
 
         async with asyncio.TaskGroup() as group:
-            group.create_task(serve_web(app, sockets, last_answers, ready))
+            group.create_task(
+                serve_web(
+                    app,
+                    sockets,
+                    last_answers,
+                    ready,
+                    tls=self._security.tls,
+                    admit=self._security.admit,
+                    refused=lambda code: self._instruments.requests.answered(REFUSED, code),
+                )
+            )
             recording = group.create_task(self._recorder.run(last_writes))
             loops = [
                 group.create_task(self._keeper.run(stop)),
                 group.create_task(self._poller.run(stop)),
+                group.create_task(self._reloader.when_asked(reload_asked, stop)),
+                group.create_task(self._security.watch(stop, self._reloader.web_config_reread)),
             ]
             if self._settings.history.retention_ms is not None:
                 retention = keep_within(self._settings.history.retention_ms, self._recorder, self._clock, stop)
                 loops.append(group.create_task(retention))
             await stop.wait()
             log.info("stopping")
+            self._notifier.stopping()
             self._updates.close()
             await asyncio.wait(loops)
             self._recorder.polls_have_ended(failing=self._poller.failing)
@@ -189,7 +241,6 @@ class _Program:
             last_answers.set()
             await asyncio.wait([recording], timeout=_LAST_WRITES_S)
             recording.cancel()
-            await self._reports.close()
 
     def _web_state(self, *, loopback: bool) -> WebState:
         web = self._settings.web
@@ -201,25 +252,30 @@ class _Program:
             web=web,
             instruments=self._instruments,
             clock=self._clock,
-            heartbeat=Heartbeat(self._clock),
+            heartbeat=Heartbeat(self._clock, self._notifier.alive),
             version=__version__,
             updates=self._updates,
             security=self._security,
             access=personal,
             reports=self._reports,
-            config_text=lambda: "",
-            reload=self._reload,
+            config_text=lambda: self._reloader.text,
+            reload=self._reloader.reload,
         )
 
-    async def _reload(self) -> None:
-        raise ExporterError("not built yet")
-
-    def _interval_for(self, agents: int) -> float:
-        return lengthened_interval_s(agents, self._settings.api, self._settings.poll.interval_s)
+    def _use(self, settings: Settings, choice: RosterChoice) -> None:
+        """Put in force what a reload can change."""
+        self._instruments.use_poll(settings.poll)
+        self._poller.use_interval(_interval_for(settings))
+        self._keeper.use_choice(choice)
 
     async def _publish(self) -> None:
         await self._instruments.publish_in_steps(self._clock.now_ms())
         self._updates.tell()
+
+
+def _interval_for(settings: Settings) -> Callable[[int], float]:
+    """The seconds between two polls, by the number of agents."""
+    return lambda agents: lengthened_interval_s(agents, settings.api, settings.poll.interval_s)
 
 
 def open_history(settings: HistorySettings, run: RunInfo) -> HistoryWriter:
@@ -283,24 +339,6 @@ def revision() -> str:
     """The revision that an image or package was built from, if the build left it beside the code; else ""."""
     file = Path(__file__).with_name("REVISION")
     return file.read_text("utf-8").strip() if file.is_file() else ""
-
-
-def effective(settings: Settings) -> dict[str, object]:
-    """The configuration in force, for the first line of the log; secrets show as `<secret>`."""
-    fields: dict[str, object] = {"version": __version__}
-    for room in dataclasses.fields(settings):
-        if room.name == "log":
-            continue
-        values = getattr(settings, room.name)
-        for field in dataclasses.fields(values):
-            value = getattr(values, field.name)
-            if (room.name, field.name) == ("history", "mode"):
-                value = f"{value:04o}"
-            elif field.name == "client_id" and not _CLIENT_ID.fullmatch(value):
-                value = value and MASK
-            if value not in (None, (), ""):
-                fields[f"{room.name}.{field.name}"] = ",".join(value) if isinstance(value, tuple) else str(value)
-    return fields
 
 
 def _boot_id() -> str:

@@ -43,7 +43,7 @@ class SystemClock:
 def utc_text(instant_ms: int) -> str:
     """The instant as RFC 3339 in UTC with milliseconds, as the log writes it: `2026-11-22T14:10:00.250Z`."""
     seconds, milliseconds = divmod(instant_ms, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{milliseconds:03d}Z"
 
 
 async def first_of(*waits: Coroutine[object, object, object]) -> None:

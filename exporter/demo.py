@@ -6,7 +6,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,6 +35,7 @@ from exporter.settings import (
 from exporter.simulator.faults import Switchboard
 from exporter.simulator.server import RunningSimulator, run_simulator
 from exporter.simulator.simulation import Simulation, SimulationSettings
+from exporter.surroundings import Surroundings
 from exporter.web.listen import bind, parse_listen_address
 
 _DB: Final = "zohovoice.db"
@@ -48,8 +49,11 @@ _TURNED_OFF: Final = ((27 * 60, 25), (5 * 60, 3))
 """When nobody was looking: (minutes before now, minutes long). A demo without unknown time would not show the point."""
 
 
-def run(settings: DemoSettings) -> int:
-    """Fill the database unless it is filled, then serve until SIGTERM or SIGINT; returns the exit code."""
+def run(settings: DemoSettings, environment: Mapping[str, str]) -> int:
+    """Fill the database unless it is filled, then serve until SIGTERM or SIGINT; returns the exit code.
+
+    `environment` is what the process that makes reports may see.
+    """
     told_to_stop = _sigterm_ends()
     for listener in bind([parse_listen_address(address) for address in settings.listen_addresses]):
         listener.close()  # whether the port can be had is better known before the database is filled
@@ -63,7 +67,7 @@ def run(settings: DemoSettings) -> int:
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, stop.set)
         if not told_to_stop():
-            await serve(settings, stage, stop)
+            await serve(settings, stage, stop, environment)
 
     asyncio.run(main())
     return 0
@@ -229,7 +233,7 @@ def _progress_bar(days: int, ticks: int) -> Iterator[Callable[[int], None]]:
         yield lambda done: bar.update(task, completed=done)
 
 
-async def serve(settings: DemoSettings, stage: _Stage, stop: asyncio.Event) -> None:
+async def serve(settings: DemoSettings, stage: _Stage, stop: asyncio.Event, environment: Mapping[str, str]) -> None:
     """Run the simulator and, against it over HTTP, the same `serve` that a real account gets, until `stop` is set."""
     clock = SystemClock()
     simulation = Simulation(stage.simulation, clock)
@@ -240,6 +244,7 @@ async def serve(settings: DemoSettings, stage: _Stage, stop: asyncio.Event) -> N
             stop,
             clock=clock,
             on_ready=lambda urls: _welcome(urls, simulator, stage),
+            surroundings=Surroundings(environment=environment),
         )
 
 
@@ -256,7 +261,9 @@ def _settings_against(simulator: RunningSimulator, settings: DemoSettings, stage
         poll=PollSettings(interval_s=_INTERVAL_S, max_age_s=3 * _INTERVAL_S),
         history=HistorySettings(db=stage.db),
         metrics=MetricsSettings(names=True),
-        web=WebSettings(listen_addresses=settings.listen_addresses),
+        web=WebSettings(
+            listen_addresses=settings.listen_addresses, config_file=settings.web_config_file, pages=settings.pages
+        ),
         log=settings.log,
     )
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exporter.settings import LogSettings
+from exporter.settings import LogSettings, Pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,4 +22,6 @@ class DemoSettings:
     listen_addresses: tuple[str, ...] = ("127.0.0.1:10042",)
     simulator_port: int = 0
     """The port of the simulator on 127.0.0.1; 0 lets the system choose."""
+    web_config_file: Path | None = None
+    pages: Pages = Pages.AUTO
     log: LogSettings = field(default_factory=lambda: LogSettings(level="warn"))

@@ -5,7 +5,7 @@ numbers above 2^53. An interval is half-open: its start belongs to it, its end d
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import Final
 
@@ -92,6 +92,8 @@ class Roster:
     read_at: int
     rows_ignored: int = 0
     """Rows of the users endpoint that are no agents."""
+    last_active: Mapping[AgentId, int] = field(default_factory=dict)
+    """When Zoho says that agents were last active, ms UTC; of those only of whom it does, and of others too."""
 
 
 @dataclass(frozen=True, slots=True)

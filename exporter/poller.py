@@ -8,7 +8,8 @@ from typing import Final, Protocol
 
 from exporter.clock import Clock, first_of
 from exporter.model import Agent, AgentId, EndReason, Poll, PollFacts, Roster, TrackerState
-from exporter.tracker import LatePoll, Pace, advance
+from exporter.steps import taking_turns
+from exporter.tracker import LatePoll, Pace, advance_in_steps
 from exporter.zoho.errors import ApiError, RateLimited
 
 log: Final = logging.getLogger(__name__)
@@ -53,6 +54,9 @@ class Poller:
     A poll that overruns its interval makes the ticks that it covers count as skipped, and the next one starts on the
     next tick. A failed poll changes nothing but the counters; the next one comes at its time. Only a lock (a throttle,
     or the token endpoint) makes the poller pause, until the instant that the lock names.
+
+    The interval may change while polls go on. The poll that is under way then is not cut, and the next one comes no
+    later than it would have: the stretch before ends with the change, so what lies between the two is unknown.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class Poller:
         self._roster: Roster | None = None
         self._roster_known = asyncio.Event()
         self._interval_s = interval_s(0)
+        self._shortened = asyncio.Event()
         self._locked_until = 0.0
         """On the monotonic clock: a wall clock that is set back must not lengthen a lock."""
         self._offset_ms: int | None = None
@@ -96,14 +101,29 @@ class Poller:
         """Poll this roster from the next poll on, at the interval that its size allows."""
         self._roster = roster
         self._roster_known.set()
-        interval_s = self._interval_for(len(roster.agents))
-        if interval_s != self._interval_s:
+        before, interval_s = self._interval_s, self._interval_for(len(roster.agents))
+        if interval_s != before:
             log.warning(
                 "the poll interval follows the number of agents, to stay under --api.max-requests-per-minute",
-                extra={"fields": {"agents": len(roster.agents), "from_s": self._interval_s, "to_s": interval_s}},
+                extra={"fields": {"agents": len(roster.agents), "from_s": before, "to_s": interval_s}},
             )
-            self._interval_s = interval_s
-        self._observer.interval(interval_s)
+        self._set_interval(interval_s)
+
+    def use_interval(self, interval_s: Callable[[int], float]) -> None:
+        """Poll at the interval that `interval_s` gives for the number of agents; a sleep that is longer ends early."""
+        self._interval_for = interval_s
+        agents = 0 if self._roster is None else len(self._roster.agents)
+        before, now = self._interval_s, interval_s(agents)
+        if now != before:
+            fields: dict[str, object] = {"from_s": before, "to_s": now}
+            if now > interval_s(0):
+                log.warning(
+                    "the poll interval changes; it is longer than asked, to stay under --api.max-requests-per-minute",
+                    extra={"fields": {"agents": agents, **fields}},
+                )
+            else:
+                log.info("the poll interval changes", extra={"fields": fields})
+        self._set_interval(now)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Poll until `stop` is set. A poll that is under way then is given up; nothing of it is kept."""
@@ -147,7 +167,10 @@ class Poller:
         await self._publish()
 
     async def _next_tick(self, tick: float, stop: asyncio.Event) -> float:
-        """Sleep to the next tick after `tick` that lies ahead, counting those that have passed; returns it."""
+        """Sleep to the next tick after `tick` that lies ahead, counting those that have passed; returns it.
+
+        If the interval gets shorter meanwhile, the next tick is counted anew from the latest one that has passed.
+        """
         now = self._clock.monotonic()
         missed = max(0, int((now - tick) / self._interval_s))
         # A tick that is reached exactly now is not missed: it is the next.
@@ -155,23 +178,40 @@ class Poller:
             missed -= 1
         for _ in range(missed):
             self._observer.poll_skipped()
+        passed = tick + missed * self._interval_s
         following = tick + (missed + 1) * self._interval_s
-        if not stop.is_set():
-            await first_of(self._clock.sleep(following - now), stop.wait())
+        while not stop.is_set():
+            self._shortened.clear()
+            await first_of(self._clock.sleep(following - now), self._shortened.wait(), stop.wait())
+            if not self._shortened.is_set():
+                break
+            now = self._clock.monotonic()
+            following = min(following, max(now, passed + self._interval_s))
         return following
+
+    def _set_interval(self, interval_s: float) -> None:
+        if interval_s != self._interval_s:
+            if interval_s < self._interval_s:
+                self._shortened.set()
+            if self._ever_succeeded and self._failing is None:
+                # By the old gap limit the silence until the next poll may be too long, but nothing has failed.
+                self._silence = EndReason.RECONFIGURED
+            self._interval_s = interval_s
+        self._observer.interval(interval_s)
 
     async def _succeeded(self, poll: Poll, roster: Roster, duration_s: float) -> None:
         pace = Pace.of_interval(round(self._interval_s * 1000))
         before = self._state
+        # At once, not after the steps: the interval may change while they are made.
+        silence, self._silence = self._silence, EndReason.POLL_FAILURE
         try:
-            after, facts = advance(before, poll, roster.agents, pace, silence=self._silence)
+            after, facts = await taking_turns(advance_in_steps(before, poll, roster.agents, pace, silence=silence))
         except LatePoll:
             # The wall clock was set back. What agents do now is known all the same, so it is shown; whether it can
             # be recorded is for the recorder to say.
             before = TrackerState(before.agents, None)
-            after, facts = advance(before, poll, roster.agents, pace)
+            after, facts = await taking_turns(advance_in_steps(before, poll, roster.agents, pace))
             facts = replace(facts, previous_ended=EndReason.CLOCK_STEP)
-        self._silence = EndReason.POLL_FAILURE
         self._state = self._recorder.record(before, facts, after, roster.agents, pace)
         self._observer.poll_succeeded(poll, facts, after, duration_s)
         self._log_success(facts, duration_s)
@@ -180,6 +220,8 @@ class Poller:
 
     def _failed(self, error: ApiError, duration_s: float) -> None:
         now_ms = self._clock.now_ms()
+        if self._ever_succeeded:
+            self._silence = EndReason.POLL_FAILURE
         self._observer.poll_failed(error.reason, now_ms, duration_s)
         if isinstance(error, RateLimited) and error.until_ms > now_ms:
             wait_s = (error.until_ms - now_ms) / 1000

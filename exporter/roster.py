@@ -18,6 +18,7 @@ _FIRST_RETRY_S: Final = 10.0
 _SHORTEST_DEADLINE_S: Final = 120.0
 """How long one reading of the roster may take, where the refresh interval does not allow more: at 30 requests a minute
 that is some 3,000 users."""
+_FOR_EVER_S: Final = float("inf")
 
 
 class RosterObserver(Protocol):
@@ -63,7 +64,8 @@ class RosterChoice:
         for agent in self._named_agents():
             on_list = listed.get(agent.agent_id, agent)
             agents[agent.agent_id] = Agent(agent.agent_id, agent.name or on_list.name, agent.team or on_list.team)
-        return Roster(agents=agents, read_at=listing.read_at, rows_ignored=listing.rows_ignored)
+        last_active = {row.agent_id: row.last_active for row in listing.rows if row.last_active is not None}
+        return Roster(agents, listing.read_at, listing.rows_ignored, last_active)
 
     def _named_agents(self) -> Sequence[Agent]:
         in_file = {agent.agent_id for agent in self.file_agents}
@@ -87,31 +89,72 @@ class RosterKeeper:
         self._use = use
         self._observer = observer
         self._clock = clock
+        self._listing: RosterListing | None = None
+        """The latest that was read."""
         self._failing: set[str] = set()
         self._nobody = False
         """Whether the latest roster names nobody."""
+        self._changed = asyncio.Event()
+        """Set when the choice has changed while nobody was reading."""
+        self._read_soon = False
+        """Whether the choice now asks of the roster what it did not ask before."""
+
+    def use_choice(self, choice: RosterChoice) -> None:
+        """Track these agents from the next poll on.
+
+        Zoho's roster is read anew only if the choice asks more of it than before; else what was read last will do, so
+        that an agent can be taken off the list also while Zoho is down. A reading that is under way goes on.
+        """
+        before, self._choice = self._choice, choice
+        if choice == before:
+            return
+        asked = (choice.settings.discover, choice.settings.zuids)
+        self._read_soon = asked != (before.settings.discover, before.settings.zuids)
+        if not choice.needs_listing:
+            self._use(choice.named(self._clock.now_ms()))
+        elif self._listing is not None:
+            self._hand_on(choice.from_listing(self._listing))
+        self._changed.set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read the roster now and at each refresh interval until `stop` is set; sooner after a failure.
 
-        A reading that is under way then is given up.
+        A reading that is under way then is given up. Nothing is read while all agents are named by their ids.
         """
         if not self._choice.needs_listing:
             self._use(self._choice.named(self._clock.now_ms()))
-            return
         await first_of(self._keep_reading(), stop.wait())
 
     async def _keep_reading(self) -> None:
         retry_s = _FIRST_RETRY_S
         while True:
+            if not self._choice.needs_listing:
+                self._changed.clear()
+                await self._changed.wait()
+                continue
             locked_s = await self.refresh()
-            wait_s = self._choice.settings.refresh_interval_s
             if locked_s is None:
                 retry_s = _FIRST_RETRY_S
+                await self._pause(0.0, _FOR_EVER_S)
             else:
-                wait_s = max(locked_s, min(retry_s, wait_s))
+                await self._pause(locked_s, retry_s)
                 retry_s *= 2
-            await self._clock.sleep(wait_s)
+
+    async def _pause(self, at_least_s: float, at_most_s: float) -> None:
+        """Wait for the refresh interval or `at_most_s`, whichever is shorter, and as long as a lock lasts in any case.
+
+        A change of the choice may make the wait shorter, or longer.
+        """
+        began = self._clock.monotonic()
+        self._read_soon = False
+        while self._choice.needs_listing:
+            wanted_s = 0.0 if self._read_soon else min(at_most_s, self._choice.settings.refresh_interval_s)
+            left_s = began + max(at_least_s, wanted_s) - self._clock.monotonic()
+            self._changed.clear()
+            if left_s > 0:
+                await first_of(self._clock.sleep(left_s), self._changed.wait())
+            if not self._changed.is_set():
+                return
 
     async def refresh(self) -> float | None:
         """Read the roster once. None if that worked, else how many seconds a lock forbids the next try (mostly 0)."""
@@ -126,14 +169,18 @@ class RosterKeeper:
             self._failing.add(error.reason)
             until_ms = error.until_ms if isinstance(error, RateLimited) else 0
             return max(0.0, (until_ms - self._clock.now_ms()) / 1000)
+        self._listing = listing
         roster = self._choice.from_listing(listing)
         if self._failing:
             log.info("the roster can be read again", extra={"fields": {"agents": len(roster.agents)}})
             self._failing.clear()
+        self._observer.roster_refreshed(roster)
+        self._hand_on(roster)
+        return None
+
+    def _hand_on(self, roster: Roster) -> None:
         if not roster.agents and not self._nobody:
             ignored = {"users_that_are_no_agents": roster.rows_ignored}
             log.warning("the roster names no agents, so nobody is polled", extra={"fields": ignored})
         self._nobody = not roster.agents
-        self._observer.roster_refreshed(roster)
         self._use(roster)
-        return None

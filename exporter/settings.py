@@ -80,6 +80,8 @@ class MetricsSettings:
     """At most so many agents get series of their own; None means no limit."""
     names: bool = False
     """Expose names and teams of agents (`zohovoice_agent_info`): personal data."""
+    last_seen: bool = False
+    """Expose when Zoho says that agents were last active: personal data."""
 
 
 class Pages(Enum):

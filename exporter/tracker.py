@@ -15,6 +15,7 @@ from exporter.model import (
     TrackerState,
     Transition,
 )
+from exporter.steps import LIGHT, Steps, at_once, batches
 
 NOTHING_TRACKED: Final = TrackerState(agents={}, stretch=None)
 """The state before the very first poll."""
@@ -65,6 +66,19 @@ def advance(
 
     Raises LatePoll if the poll is not later than the state's latest one.
     """
+    return at_once(advance_in_steps(state, poll, agents, pace, silence=silence, lost=lost))
+
+
+def advance_in_steps(
+    state: TrackerState,
+    poll: Poll,
+    agents: Mapping[AgentId, Agent],
+    pace: Pace,
+    *,
+    silence: EndReason = EndReason.POLL_FAILURE,
+    lost: bool = False,
+) -> Steps[tuple[TrackerState, PollFacts]]:
+    """The same in steps: at 50,000 agents it takes some 30 ms. Raises LatePoll before the first pause."""
     before = state.stretch
     if before is not None and poll.received <= before.last:
         raise LatePoll(poll.received, before.last)
@@ -77,8 +91,12 @@ def advance(
         stretch = replace(before, last_sent=poll.sent, last=poll.received, polls=before.polls + 1)
         elapsed_ms = poll.received - before.last
 
-    tracked, transitions, joined, described = _compare(state, poll, agents)
-    left = tuple(sorted(state.agents.keys() - poll.readings.keys()))
+    tracked, transitions, joined, described = yield from _compare(state, poll, agents)
+    left: tuple[AgentId, ...] = ()
+    # All who were asked for are tracked now, so if the numbers are equal nobody else is. Mostly they are.
+    if len(tracked) > len(poll.readings):
+        left = tuple(sorted(state.agents.keys() - poll.readings.keys()))
+        yield
     for agent_id in left:
         del tracked[agent_id]
     facts = PollFacts(
@@ -112,7 +130,7 @@ def _end_of_stretch(before: Stretch | None, poll: Poll, pace: Pace, silence: End
 
 def _compare(
     state: TrackerState, poll: Poll, agents: Mapping[AgentId, Agent]
-) -> tuple[dict[AgentId, Tracked], tuple[Transition, ...], tuple[AgentId, ...], tuple[Agent, ...]]:
+) -> Steps[tuple[dict[AgentId, Tracked], tuple[Transition, ...], tuple[AgentId, ...], tuple[Agent, ...]]]:
     """The agents tracked after `poll` (leavers still among them), transitions, who joined, who is described anew."""
     tracked = dict(state.agents)
     transitions: list[Transition] = []
@@ -122,19 +140,21 @@ def _compare(
     # By the clock of now: one that was set back calls that instant an earlier one. (Set forward, the old time is the
     # earlier one of the two, so it is a bound by either.)
     last_seen_old = state.stretch.last_sent + min(0, poll.clock_step_ms) if state.stretch is not None else None
-    for agent_id, status in poll.readings.items():
-        known = tracked.get(agent_id)
-        agent = agents[agent_id]
-        if known is None:
-            tracked[agent_id] = Tracked(status, poll.received, agent)
-            transitions.append(Transition(agent_id, None, status, None, poll.received))
-            joined.append(agent_id)
-            described.append(agent)
-            continue
-        if known.status is not status and known.status != status:
-            transitions.append(Transition(agent_id, known.status, status, last_seen_old, poll.received))
-            tracked[agent_id] = Tracked(status, poll.received, agent)
-        if known.agent is not agent and known.agent != agent:
-            tracked[agent_id] = replace(tracked[agent_id], agent=agent)
-            described.append(agent)
+    for some in batches(poll.readings.items(), LIGHT):
+        for agent_id, status in some:
+            known = tracked.get(agent_id)
+            agent = agents[agent_id]
+            if known is None:
+                tracked[agent_id] = Tracked(status, poll.received, agent)
+                transitions.append(Transition(agent_id, None, status, None, poll.received))
+                joined.append(agent_id)
+                described.append(agent)
+                continue
+            if known.status is not status and known.status != status:
+                transitions.append(Transition(agent_id, known.status, status, last_seen_old, poll.received))
+                tracked[agent_id] = Tracked(status, poll.received, agent)
+            if known.agent is not agent and known.agent != agent:
+                tracked[agent_id] = replace(tracked[agent_id], agent=agent)
+                described.append(agent)
+        yield
     return tracked, tuple(transitions), tuple(joined), tuple(described)

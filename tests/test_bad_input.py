@@ -103,15 +103,21 @@ WRONG: dict[str, tuple[str, str]] = {
     "metrics.agent-seconds": ("oui", f": 'oui' {SWITCH}"),
     "metrics.agent-limit": ("1e3", ": '1e3' is not a whole number from 1 to 10000000"),
     "metrics.names": ("y e s", f": 'y e s' {SWITCH}"),
+    "metrics.last-seen": ("never", f": 'never' {SWITCH}"),
     "web.listen-address": (
         "localhost:" + "9" * 5000,
         f" 'localhost:{'9' * 50}…': '{'9' * 60}…' is no port, which is a number from 0 to 65535",
     ),
+    "web.systemd-socket": ("tcp", f": 'tcp' {SWITCH}"),
+    "web.config.file": ("~nobody-here/x", ": '~nobody-here/x' begins with a home directory that does not exist"),
     "web.telemetry-path": (
         "/metrics/",
         ": '/metrics/' cannot be served: write a path such as /metrics, with words between slashes",
     ),
+    "web.max-requests": ("-1", ": '-1' is not a whole number from 0 to 100000"),
     "web.disable-exporter-metrics": ("-", f": '-' {SWITCH}"),
+    "web.enable-lifecycle": ("maybe", f": 'maybe' {SWITCH}"),
+    "web.pages": ("sometimes", ": 'sometimes' is not one of auto, always, never"),
     "log.level": ("loud", ": 'loud' is not one of debug, info, warn, error"),
     "log.format": ("xml", ": 'xml' is not one of logfmt, json"),
 }  # fmt: skip
@@ -196,12 +202,28 @@ def test_a_mistake_in_a_file_is_named_with_its_place(what: str, tmp_path: Path) 
     refused(tmp_path, 2, said, "serve", flag, str(path), "--db", str(tmp_path / "x.db"))
 
 
-@pytest.mark.parametrize("flag", ["--config.file", "--agents.file", "--auth.client-secret-file", "--api.ca-file"])
+TAKING_FILES = (
+    "--config.file",
+    "--agents.file",
+    "--web.config.file",
+    "--auth.client-secret-file",
+    "--api.ca-file",
+)
+
+
+@pytest.mark.parametrize("flag", TAKING_FILES)
 def test_a_directory_in_place_of_a_file_is_named(flag: str, tmp_path: Path) -> None:
     folder = tmp_path / "folder.csv"
     folder.mkdir()
     said = f"{flag}: cannot read the file {folder}: Is a directory"
     refused(tmp_path, 2, said, "serve", flag, str(folder), "--db", str(tmp_path / "x.db"))
+
+
+@pytest.mark.parametrize("flag", ["--config.file", "--agents.file", "--web.config.file"])
+def test_a_file_that_is_not_there_is_named_with_its_flag(flag: str, tmp_path: Path) -> None:
+    path = tmp_path / "none.yml"
+    said = f"{flag}: cannot read the file {path}: No such file or directory"
+    refused(tmp_path, 2, said, "serve", flag, str(path), "--db", str(tmp_path / "x.db"))
 
 
 def test_without_credentials_no_database_is_made(tmp_path: Path) -> None:

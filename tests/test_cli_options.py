@@ -13,7 +13,7 @@ from exporter.errors import UsageError
 from exporter.history.classes import Classes
 from exporter.quoting import shown
 from exporter.secret import Secret
-from exporter.settings import Settings
+from exporter.settings import Pages, Settings
 
 
 def settings_of(
@@ -79,9 +79,15 @@ EXAMPLES: dict[str, tuple[str, str, object]] = {
     "metrics.agent-seconds": ("no", "metrics.agent_seconds", False),
     "metrics.agent-limit": ("500", "metrics.agent_limit", 500),
     "metrics.names": ("true", "metrics.names", True),
+    "metrics.last-seen": ("on", "metrics.last_seen", True),
     "web.listen-address": ("[::1]:9", "web.listen_addresses", ("[::1]:9",)),
+    "web.systemd-socket": ("true", "web.systemd_socket", True),
+    "web.config.file": ("web.yml", "web.config_file", Path("web.yml")),
     "web.telemetry-path": ("/m", "web.telemetry_path", "/m"),
+    "web.max-requests": ("0", "web.max_requests", 0),
     "web.disable-exporter-metrics": ("1", "web.disable_exporter_metrics", True),
+    "web.enable-lifecycle": ("yes", "web.enable_lifecycle", True),
+    "web.pages": ("never", "web.pages", Pages.NEVER),
     "log.level": ("debug", "log.level", "debug"),
     "log.format": ("json", "log.format", "json"),
 }
@@ -162,6 +168,8 @@ MISTAKES = {
     ("web.telemetry-path", "/-/ready"): (
         "'/-/ready' belongs to the health checks: choose another path, such as /metrics"
     ),
+    ("web.max-requests", "1.5"): "'1.5' is not a whole number from 0 to 100000",
+    ("web.pages", "Auto"): "'Auto' is not one of auto, always, never",
     ("log.level", "loud"): "'loud' is not one of debug, info, warn, error",
     ("log.format", "xml"): "'xml' is not one of logfmt, json",
     ("metrics.names", "maybe"): "'maybe' is neither true nor false",

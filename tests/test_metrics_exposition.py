@@ -6,11 +6,13 @@ import importlib.util
 import subprocess
 import sys
 import zlib
+from itertools import pairwise
 from types import ModuleType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import ProcessCollector
 
 from exporter.metrics import compress
 from exporter.metrics.exposition import Exposition, render, render_in_steps
@@ -29,7 +31,7 @@ IDS = st.integers(0, 2**80).map(str)
 
 
 def bodies(polled: Polled) -> dict[Format, bytes]:
-    return {form: polled.instruments.scrape(form, gzip=False) for form in Format}
+    return {form: polled.instruments.scrape(form, gzip=False).whole for form in Format}
 
 
 @given(st.dictionaries(IDS, st.tuples(STATUSES, HOSTILE, HOSTILE), max_size=20))
@@ -150,8 +152,8 @@ def test_a_gzip_body_is_one_member_that_holds_exactly_the_plain_body(
     polled = Polled()
     polled.poll({str(number): KNOWN_STATUSES[number % 5] for number in range(agents)})
     exposition = polled.instruments.exposition
-    plain = exposition.body(form, gzip=False, scrape_part=b"a 1\n", with_agents=with_agents)
-    packed = exposition.body(form, gzip=True, scrape_part=b"a 1\n", with_agents=with_agents)
+    plain = exposition.body(form, gzip=False, scrape_part=b"a 1\n", with_agents=with_agents).whole
+    packed = exposition.body(form, gzip=True, scrape_part=b"a 1\n", with_agents=with_agents).whole
     reader = zlib.decompressobj(16 + zlib.MAX_WBITS)  # one member, unlike gzip.decompress
     assert reader.decompress(packed) == plain
     assert reader.eof
@@ -161,7 +163,7 @@ def test_a_gzip_body_is_one_member_that_holds_exactly_the_plain_body(
 @pytest.mark.parametrize("form", Format)
 def test_without_a_part_of_the_scrape_the_gzip_body_is_still_whole(form: Format) -> None:
     exposition = Polled().instruments.exposition
-    assert gzip.decompress(exposition.body(form, gzip=True)) == exposition.body(form, gzip=False)
+    assert gzip.decompress(exposition.body(form, gzip=True).whole) == exposition.body(form, gzip=False).whole
 
 
 def test_where_isal_is_missing_zlib_writes_the_same_content(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,3 +260,53 @@ def test_promtool_has_nothing_to_say(stale: bool) -> None:
     assert (b"zohovoice_agents" in body) is not stale
     checked = subprocess.run([checker, "check", "metrics"], input=body, capture_output=True, timeout=30)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
+def test_the_part_of_the_scrape_is_made_at_most_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[float] = []
+    collect = ProcessCollector.collect
+
+    def counted(self: ProcessCollector) -> object:
+        made.append(polled.clock.monotonic())
+        return collect(self)
+
+    monkeypatch.setattr(ProcessCollector, "collect", counted)
+    polled = Polled()
+    for _ in range(100):
+        polled.instruments.scrape(Format.TEXT, gzip=True)
+        polled.clock.pass_time(0.1)
+    # The monotonic clock's steps of 0.1 s do not add up to whole seconds exactly.
+    assert 9 <= len(made) <= 10
+    assert all(later - earlier >= 1 for earlier, later in pairwise(made))
+
+
+def test_a_packed_body_is_kept_as_long_as_nothing_in_it_changes() -> None:
+    polled = Polled()
+    polled.poll({"1": AVAILABLE})
+    kept = polled.instruments.scrape(Format.TEXT, gzip=True)
+    assert polled.instruments.scrape(Format.TEXT, gzip=True) is kept
+    assert polled.instruments.scrape(Format.OPENMETRICS, gzip=True) is not kept
+    polled.instruments.requests.answered("metrics", 200)
+    assert polled.instruments.scrape(Format.TEXT, gzip=True) is kept
+    polled.clock.pass_time(1)
+    counted = polled.instruments.scrape(Format.TEXT, gzip=True)
+    assert b'handler="metrics",code="200"} 1' in gzip.decompress(counted.whole)
+    polled.publish()
+    assert polled.instruments.scrape(Format.TEXT, gzip=True) is not counted
+    shown = polled.instruments.scrape(Format.TEXT, gzip=True)
+    polled.clock.pass_time(60)
+    stale = polled.instruments.scrape(Format.TEXT, gzip=True)
+    assert (b"agent_id" in gzip.decompress(shown.whole), b"agent_id" in gzip.decompress(stale.whole)) == (True, False)
+
+
+def test_a_long_plain_body_comes_in_pieces_that_both_formats_share() -> None:
+    polled = Polled()
+    polled.poll({str(number): AVAILABLE for number in range(3_000)})
+    text, openmetrics = (polled.instruments.scrape(form, gzip=False) for form in Format)
+    assert text.length == len(text.whole)
+    assert len(text.pieces) > 10
+    assert max(map(len, text.pieces)) < 1_000_000
+    shared = {id(piece) for piece in text.pieces} & {id(piece) for piece in openmetrics.pieces}
+    assert sum(len(piece) for piece in text.pieces if id(piece) in shared) > 0.99 * text.length
+    polled.poll({"1": AVAILABLE})
+    assert len(polled.instruments.scrape(Format.TEXT, gzip=False).pieces) == 2

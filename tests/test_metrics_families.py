@@ -14,6 +14,7 @@ CONTRACT = {
     "zohovoice_team_agents": ("gauge", "team status"),
     "zohovoice_agent_info": ("info", "agent_id name team"),
     "zohovoice_agent_status_since_timestamp_seconds": ("gauge", "agent_id"),
+    "zohovoice_agent_last_seen_timestamp_seconds": ("gauge", "agent_id"),
     "zohovoice_agent_status_transitions_total": ("counter", "from_status to_status"),
     "zohovoice_agent_status_changes_total": ("counter", "agent_id"),
     "zohovoice_agent_status_seconds_total": ("counter", "agent_id status"),
@@ -35,6 +36,8 @@ CONTRACT = {
     "zohovoice_api_request_duration_seconds": ("histogram", "endpoint"),
     "zohovoice_api_rate_limited_total": ("counter", ""),
     "zohovoice_api_retry_after_timestamp_seconds": ("gauge", ""),
+    "zohovoice_api_credits_remaining": ("gauge", ""),
+    "zohovoice_api_credits_limit": ("gauge", ""),
     "zohovoice_poll_backoff_seconds": ("gauge", ""),
     "zohovoice_oauth_token_expiry_timestamp_seconds": ("gauge", ""),
     "zohovoice_oauth_token_refreshes_total": ("counter", ""),
@@ -51,6 +54,8 @@ CONTRACT = {
     "zohovoice_history_oldest_transition_timestamp_seconds": ("gauge", ""),
     "zohovoice_history_newest_transition_timestamp_seconds": ("gauge", ""),
     "zohovoice_exporter_build_info": ("info", "version revision python_version"),
+    "zohovoice_exporter_config_last_reload_successful": ("gauge", ""),
+    "zohovoice_exporter_config_last_reload_success_timestamp_seconds": ("gauge", ""),
     "zohovoice_exporter_http_requests_total": ("counter", "handler code"),
 }
 

@@ -22,6 +22,7 @@ from exporter.model import (
     EndReason,
     Kind,
     Poll,
+    Roster,
     Status,
 )
 from exporter.settings import MetricsSettings, PollSettings
@@ -46,10 +47,10 @@ def test_the_instruments_are_what_the_client_talks_to() -> None:
 
 
 def test_all_families_of_the_table_are_exposed_and_no_others() -> None:
-    polled = Polled(MetricsSettings(names=True))
+    polled = Polled(MetricsSettings(names=True, last_seen=True))
     everything(polled.instruments)
     polled.poll({"1": AVAILABLE})
-    body = polled.instruments.scrape(Format.TEXT, gzip=False).decode()
+    body = polled.instruments.scrape(Format.TEXT, gzip=False).whole.decode()
     typed = [line.split()[2] for line in body.splitlines() if line.startswith("# TYPE")]
     own = [name for name in typed if name.startswith("zohovoice_")]
     assert sorted(own) == sorted(family.name for family in FAMILIES)
@@ -285,26 +286,26 @@ def test_the_limit_keeps_the_first_agents_by_id_and_says_how_many_are_left_out()
 @pytest.mark.parametrize(
     ("settings", "away"),
     [
-        (MetricsSettings(names=True), set()),
-        (MetricsSettings(), {Shown.NAMES}),
-        (MetricsSettings(names=True, agent_seconds=False), {Shown.AGENT_SECONDS}),
-        (MetricsSettings(names=True, per_agent=False), {Shown.NAMES, Shown.AGENT_SECONDS, Shown.PER_AGENT}),
+        (MetricsSettings(names=True, last_seen=True), set()),
+        (MetricsSettings(), {Shown.NAMES, Shown.LAST_SEEN}),
+        (MetricsSettings(names=True, last_seen=True, agent_seconds=False), {Shown.AGENT_SECONDS}),
+        (
+            MetricsSettings(names=True, last_seen=True, per_agent=False),
+            {Shown.NAMES, Shown.LAST_SEEN, Shown.AGENT_SECONDS, Shown.PER_AGENT},
+        ),
     ],
-    ids=["everything", "no names", "no seconds", "not per agent"],
+    ids=["everything", "nothing personal", "no seconds", "not per agent"],
 )
 def test_what_is_switched_off_is_not_exposed(settings: MetricsSettings, away: set[Shown]) -> None:
     polled = Polled(settings)
+    polled.instruments.roster_refreshed(Roster({}, START, last_active={"1": START - 60_000}))
     polled.poll({"1": AVAILABLE}, {"1": Agent("1", "Ann", "Sales")})
     exposed = {name for name, _ in polled.series}
-    about_agents = {
-        family
-        for family in FAMILIES
-        if family.shown in (Shown.FRESH, Shown.PER_AGENT, Shown.AGENT_SECONDS, Shown.NAMES)
-    }
+    about_agents = {family for family in FAMILIES if family.shown not in (Shown.ALWAYS, Shown.KNOWN, Shown.EXPORTER)}
     assert {family.name for family in about_agents if family.shown not in away} == exposed & {
         family.name for family in about_agents
     }
-    assert (b"Ann" in polled.instruments.scrape(Format.TEXT, gzip=False)) is (Shown.NAMES not in away)
+    assert (b"Ann" in polled.instruments.scrape(Format.TEXT, gzip=False).whole) is (Shown.NAMES not in away)
 
 
 def test_a_person_who_is_renamed_keeps_the_same_counters() -> None:
@@ -377,7 +378,7 @@ def test_of_several_locks_the_one_that_lasts_longest_is_shown() -> None:
 def test_without_exporter_metrics_nothing_of_the_process_is_told_but_the_build_is() -> None:
     instruments = Instruments(MetricsSettings(), PollSettings(), "1.2.3", "abc", exporter_metrics=False)
     instruments.requests.answered("metrics", 200)
-    names = {name for name, _ in read(instruments.scrape(Format.OPENMETRICS, gzip=False), Format.OPENMETRICS)}
+    names = {name for name, _ in read(instruments.scrape(Format.OPENMETRICS, gzip=False).whole, Format.OPENMETRICS)}
     assert {name.partition("_")[0] for name in names} == {"zohovoice"}
     assert "zohovoice_exporter_build_info" in names
     assert not any(family.name in names for family in FAMILIES if family.part is Part.SCRAPE)

@@ -24,11 +24,11 @@ from urllib.parse import quote
 
 import pytest
 
-from exporter.app import effective
 from exporter.cli.settings_table import SECRETS, SETTINGS
 from exporter.logs import Redactor, configure, remember_secret
 from exporter.secret import Secret
 from exporter.settings import ApiSettings, AuthSettings, LogSettings, Settings
+from exporter.settings_text import effective
 from exporter.simulator.faults import Fault, FaultKind
 from tests.support.cli import logging_as_it_was, run
 from tests.support.hiding import (

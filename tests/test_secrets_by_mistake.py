@@ -7,9 +7,9 @@ from typing import Final
 
 import pytest
 
-from exporter.app import effective
 from exporter.secret import MASK
 from exporter.settings import AuthSettings, Settings
+from exporter.settings_text import effective
 from tests.support.cli import run
 from tests.support.hiding import ODD_SECRETS, Slots, in_both_formats, is_up, serving
 from tests.support.http_script import Fault, Raw, Reply, Request, scripted_server

@@ -1,11 +1,19 @@
 """Addresses to listen on, and the sockets made of them."""
 
+import asyncio
+import ipaddress
 import socket
+from pathlib import Path
 
+import httpx
 import pytest
 
 from exporter.errors import ExporterError, UsageError
+from exporter.web.app import create_app
 from exporter.web.listen import ListenAddress, bind, parse_listen_address, urls
+from exporter.web.server import serve
+from tests.support.metrics import Polled
+from tests.support.web import web_state
 
 
 @pytest.mark.parametrize(
@@ -19,6 +27,7 @@ from exporter.web.listen import ListenAddress, bind, parse_listen_address, urls
         ("[::1]:10042", "::1", 10042),
         ("[::]:10042", "::", 10042),
         ("[2001:DB8::0:1]:1", "2001:db8::1", 1),
+        ("[fe80::1%eth0]:10042", "fe80::1%eth0", 10042),
     ],
 )
 def test_an_address_is_read(text: str, host: str, port: int) -> None:
@@ -42,6 +51,7 @@ def test_an_address_is_read(text: str, host: str, port: int) -> None:
         ("[::1]", "'1\\]' is no port"),
         ("[::g]:80", "'::g' is no IPv6 address"),
         ("[127.0.0.1]:80", "is no IPv6 address"),
+        ("[fe80::1%]:80", "is no IPv6 address"),
         ("http://localhost:80", "stands in brackets|no host name"),
         ("a b:80", "no host name"),
         ("host/path:80", "no host name"),
@@ -90,10 +100,83 @@ def test_a_port_in_use_is_told_with_the_way_out_and_nothing_stays_bound() -> Non
     bind([ListenAddress("127.0.0.1", spare)])[0].close()
 
 
-def test_the_same_address_twice_is_a_port_in_use() -> None:
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("", "127.0.0.1"),
+        ("127.0.0.1", ""),
+        ("0.0.0.0", "127.0.0.1"),
+        ("127.0.0.1", "0.0.0.0"),
+        ("::", "::1"),
+        ("", "::1"),
+        ("localhost", "127.0.0.1"),
+    ],
+)
+def test_two_addresses_of_which_one_covers_the_other_are_named(first: str, second: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    addresses = [ListenAddress(first, port), ListenAddress(second, port)]
+    with pytest.raises(ExporterError) as refused:
+        bind(addresses)
+    assert str(refused.value) == (
+        f"cannot listen on {addresses[1]} and on {addresses[0]}, because one covers the other; "
+        "leave one --web.listen-address away"
+    )
+
+
+def test_both_protocols_can_have_the_same_port_and_any_number_may_be_left_to_chance() -> None:
     (first,) = bind([ListenAddress("127.0.0.1", 0)])
-    with first, pytest.raises(ExporterError, match="the port is in use"):
-        bind([ListenAddress("127.0.0.1", first.getsockname()[1])])
+    port = first.getsockname()[1]
+    first.close()
+    sockets = bind([ListenAddress("127.0.0.1", port), ListenAddress("::1", port), *[ListenAddress("", 0)] * 2])
+    try:
+        assert urls(sockets)[:2] == (f"http://127.0.0.1:{port}", f"http://[::1]:{port}")
+        assert len({sock.getsockname()[1] for sock in sockets}) == 3
+    finally:
+        for sock in sockets:
+            sock.close()
+
+
+def test_an_address_of_one_interface_is_bound_to_it() -> None:
+    with pytest.raises(ExporterError, match=r"cannot listen on \[fe80::1%nowhere\]:80: .* is not known"):
+        bind([parse_listen_address("[fe80::1%nowhere]:80")])
+    interfaces = [line.split() for line in Path("/proc/net/if_inet6").read_text("ascii").splitlines()]
+    for packed, name in [(words[0], words[5]) for words in interfaces if words[0].startswith("fe80")]:
+        address = str(ipaddress.IPv6Address(bytes.fromhex(packed)))
+        (sock,) = bind([parse_listen_address(f"[{address}%{name}]:0")])
+        with sock:
+            assert sock.getsockname()[3] == socket.if_nametoindex(name)
+            assert urls([sock]) == (f"http://[{address}%{name}]:{sock.getsockname()[1]}",)
+            with socket.socket(socket.AF_INET6) as client:
+                client.settimeout(5)
+                client.connect(sock.getsockname())
+
+
+def test_unix_sockets_are_named_by_their_path(tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as sock, socket.socket(socket.AF_UNIX) as abstract:
+        sock.bind(path)
+        abstract.bind(f"\0{path}")
+        assert urls([sock, abstract]) == (f"unix:{path}", f"unix:@{path}")
+
+
+def test_the_application_is_served_over_both_protocols_at_once() -> None:
+    async def check() -> None:
+        sockets = bind([ListenAddress("127.0.0.1", 0), ListenAddress("::1", 0)])
+        stop, ready = asyncio.Event(), asyncio.Event()
+        app = create_app(web_state(Polled()))
+        serving = asyncio.create_task(serve(app, sockets, stop, ready.set))
+        await asyncio.wait_for(ready.wait(), 5)
+        async with httpx.AsyncClient(trust_env=False) as client:
+            for url in urls(sockets):
+                answer = await client.get(f"{url}/-/healthy")
+                assert (answer.status_code, answer.text) == (200, "Healthy.\n")
+        stop.set()
+        await serving
+
+    asyncio.run(check())
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,10 @@ from exporter.metrics.text import Format
 from exporter.web.negotiation import negotiate
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
-OM1 = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+TEXT1 = "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"
+TEXT1_UTF_8 = "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8"
+OM1 = "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"
+OM1_UTF_8 = "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8"
 OM0 = "application/openmetrics-text; version=0.0.1; charset=utf-8"
 
 PROMETHEUS_2_42 = (
@@ -40,8 +43,8 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;
         (BROWSER, TEXT),
         ("application/json", TEXT),
         (PROMETHEUS_2_42, OM1),
-        (PROMETHEUS_3, OM1),
-        (PROMETHEUS_3_TEXT_ONLY, TEXT),
+        (PROMETHEUS_3, OM1_UTF_8),
+        (PROMETHEUS_3_TEXT_ONLY, TEXT1_UTF_8),
         (PROTOBUF_FIRST, OM1),
         ("application/openmetrics-text", OM1),
         ("application/openmetrics-text;version=0.0.1", OM0),
@@ -65,6 +68,35 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;
         ("application/openmetrics-text;q=abc", TEXT),
         ("application/openmetrics-text;q=0.000", TEXT),
         ('text/plain;note="a, application/openmetrics-text"', TEXT),
+        ('text/plain;note="a\\", application/openmetrics-text;q=1"', TEXT),
+        ("text/plain;version=0.0.4", TEXT),
+        ("text/plain;version=1.0.0", TEXT1),
+        ("text/plain;version=2.0.0", TEXT),
+        ("text/plain;version=2.0.0, application/openmetrics-text;q=0.1", OM1),
+        ("text/plain;version=1.0.0;q=0.2,text/plain;version=0.0.4;q=0.1", TEXT1),
+        ("text/plain;version=1.0.0;escaping=underscores", TEXT1),
+        ("application/openmetrics-text;version=1.0.0;escaping=underscores", OM1),
+        ("application/openmetrics-text;version=1.0.0;escaping=allow-utf-8", OM1_UTF_8),
+        ("application/openmetrics-text;version=1.0.0;escaping=dots", OM1),
+        ("application/openmetrics-text;version=1.0.0;escaping=values", OM1),
+        ("application/openmetrics-text;version=1.0.0;escaping=\r\nx: y", OM1),
+        ("application/openmetrics-text;escaping=allow-utf-8", OM1_UTF_8),
+        ("application/openmetrics-text;version=0.0.1;escaping=allow-utf-8", OM0),
+        (
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.2,"
+            "application/openmetrics-text;version=1.0.0;escaping=underscores;q=0.3",
+            OM1,
+        ),
+        ("application/openmetrics-text;version=1.0.0;validchars=utf8", OM1),
+        ("application/openmetrics-text;charset=UTF-8", OM1),
+        ("application/openmetrics-text;charset=iso-8859-1", TEXT),
+        ("text/plain;charset=utf-8;q=0.1, text/plain, application/openmetrics-text;q=0.5", OM1),
+        ("text/plain;version=0.0.4;q=0.1, text/plain, application/openmetrics-text;q=0.5", TEXT1),
+        ("text/plain;version=0.0.4;charset=utf-8;q=0.1, text/plain;q=0, application/openmetrics-text;q=0.5", OM1),
+        ("application/openmetrics-text ;\tversion=1.0.0 ; q=0.5\t, text/plain;q=0.4", OM1),
+        ("text/plain;Q=0.1, application/openmetrics-text;q=0.2", OM1),
+        ("text/plain;q=0.0001, application/openmetrics-text;q=0.0002", OM1),
+        ("application/openmetrics-text, application/openmetrics-text;q=0", OM1),
         (",,;;,=,", TEXT),
         ('"', TEXT),
     ],
@@ -72,7 +104,7 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;
 def test_the_format_is_the_one_that_the_client_likes_best(accept: str | None, content_type: str) -> None:
     answer = negotiate(accept, None)
     assert answer.content_type == content_type
-    assert answer.form is (Format.TEXT if content_type == TEXT else Format.OPENMETRICS)
+    assert answer.form is (Format.TEXT if content_type.startswith("text/plain") else Format.OPENMETRICS)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +131,19 @@ def test_the_format_is_the_one_that_the_client_likes_best(accept: str | None, co
         ("identity;q=0, gzip;q=0", False),
         ("gzip;q=abc", False),
         ("gzip, gzip;q=0", True),
+        ("gzip;q=0.0001", True),
+        ("gzip;Q=0", False),
+        ("gzip ; q=0", False),
+        (" \tgzip\t", True),
+        (",,gzip,", True),
+        ("x-gzip;q=0, gzip", True),
+        ("identity;q=0", True),
+        ("identity;q=0, deflate", True),
+        ("identity;q=0, *;q=0", False),
+        ("*;q=0.5, gzip;q=0.4", False),
+        ("*;q=0.4, gzip;q=0.5", True),
+        ("*;q=0.5, identity;q=0.6", False),
+        ("gzip;q=1.0, identity; q=0.5, *;q=0", True),
         ("notgzip", False),
     ],
 )
@@ -108,8 +153,12 @@ def test_the_body_is_packed_only_for_those_who_want_it(accept_encoding: str | No
 
 @given(st.text(st.sampled_from('*/;,="\\q=01. gziptextplain'), max_size=300), st.text(max_size=50))
 def test_no_header_whatever_it_holds_makes_negotiation_fail(accept: str, accept_encoding: str) -> None:
-    assert negotiate(accept, accept_encoding).content_type in (TEXT, OM1, OM0)
+    assert negotiate(accept, accept_encoding).content_type in (TEXT, TEXT1, TEXT1_UTF_8, OM1, OM1_UTF_8, OM0)
 
 
 def test_a_header_of_a_megabyte_is_not_read_to_its_end() -> None:
     assert negotiate('"\\' * 500_000 + ",application/openmetrics-text", None).content_type == TEXT
+
+
+def test_what_is_cut_off_from_a_long_header_does_not_say_the_opposite() -> None:
+    assert not negotiate(None, "x" * 993 + ", gzip;q=0").gzip

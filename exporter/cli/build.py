@@ -4,7 +4,7 @@ import logging
 import re
 import stat
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
@@ -50,6 +50,23 @@ def prepare(values: Values, *, by_hand: bool = False) -> Settings:
     settings = settings_from(values)
     logs.configure(log_settings, secrets_of(settings))
     return settings
+
+
+def rereading(values: Values, settings: Settings) -> Callable[[], Settings]:
+    """What gives the settings anew, with the files as they are then; `settings` are those of now.
+
+    It blocks, and raises UsageError as `settings_from` does.
+    """
+    known = frozenset(secrets_of(settings))
+
+    def reread() -> Settings:
+        again = settings_from(values.anew())
+        for secret in secrets_of(again):
+            if secret not in known:
+                logs.remember_secret(secret)
+        return again
+
+    return reread
 
 
 def secrets_of(settings: Settings) -> Sequence[Secret]:
@@ -215,6 +232,7 @@ def _metrics(values: Values) -> MetricsSettings:
         agent_seconds=values.one("metrics.agent-seconds", parse.switch),
         agent_limit=values.optional("metrics.agent-limit", parse.count(1, 10_000_000)),
         names=values.one("metrics.names", parse.switch),
+        last_seen=values.one("metrics.last-seen", parse.switch),
     )
 
 
@@ -232,5 +250,10 @@ def _web(values: Values) -> WebSettings:
         max_requests=values.one("web.max-requests", parse.count(0, 100_000)),
         disable_exporter_metrics=values.one("web.disable-exporter-metrics", parse.switch),
         enable_lifecycle=values.one("web.enable-lifecycle", parse.switch),
-        pages=Pages(values.one("web.pages", parse.choice(*(when.value for when in Pages)))),
+        pages=pages(values),
     )
+
+
+def pages(values: Values) -> Pages:
+    """When pages with personal data are served."""
+    return Pages(values.one("web.pages", parse.choice(*(when.value for when in Pages))))

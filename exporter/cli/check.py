@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -15,15 +15,21 @@ from exporter.cli.build import prepare
 from exporter.cli.lazy import CONTEXT
 from exporter.cli.options import settings_options
 from exporter.cli.values import Values
-from exporter.clock import SystemClock
+from exporter.clock import SystemClock, utc_text
 from exporter.errors import ExporterError
 from exporter.history.connection import resolve
 from exporter.model import Agent, storable
 from exporter.settings import Settings
 
 if TYPE_CHECKING:
+    from exporter.web.config.model import TlsServer
     from exporter.zoho.client import StatusRow
     from exporter.zoho.session import Session
+
+
+_DAY_MS: Final = 86_400_000
+_SOON_MS: Final = 30 * _DAY_MS
+"""A certificate that ends within this time gets a note."""
 
 
 class Verdict(Enum):
@@ -69,11 +75,48 @@ def _findings(values: Values) -> Iterator[Finding]:
         return
     addresses = ", ".join(settings.web.listen_addresses)
     yield Finding(Verdict.OK, "configuration", f"every setting makes sense; metrics would be served at {addresses}")
+    yield from _web_config(settings)
     yield _database(settings)
     named, finding = _agents_file(settings)
     if finding is not None:
         yield finding
     yield from _zoho(settings, named)
+
+
+def _web_config(settings: Settings) -> Iterator[Finding]:
+    from exporter.web.config.file import load_web_config
+    from exporter.web.config.summary import asked_for
+
+    path = settings.web.config_file
+    if path is None:
+        return
+    subject = "web configuration file"
+    try:
+        config = load_web_config(path)
+    except ExporterError as error:
+        yield Finding(Verdict.FAIL, subject, str(error))
+        return
+    yield Finding(Verdict.OK, subject, f"{path} asks for {asked_for(config)}")
+    for note in config.notes:
+        yield Finding(Verdict.NOTE, subject, f"{path}: {note}")
+    if config.tls is not None:
+        yield from _certificate(config.tls)
+
+
+def _certificate(tls: "TlsServer") -> Iterator[Finding]:
+    from exporter.web.config.certificate import ends_ms
+
+    ends = ends_ms(tls.certificate)
+    if ends is None:
+        return
+    left_ms = ends - SystemClock().now_ms()
+    if left_ms < 0:
+        detail = f"{tls.certificate_name} expired at {utc_text(ends)}, so clients refuse it; put a new one there"
+    elif left_ms < _SOON_MS:
+        detail = f"{tls.certificate_name} expires in {left_ms // _DAY_MS} days, at {utc_text(ends)}"
+    else:
+        return
+    yield Finding(Verdict.NOTE, "certificate", detail)
 
 
 def _database(settings: Settings) -> Finding:

@@ -1,12 +1,13 @@
 """`demo`: the whole program against the built-in simulator."""
 
+import os
 from pathlib import Path
 
 import click
 
 from exporter import logs
 from exporter.cli import parse
-from exporter.cli.build import log_settings_from
+from exporter.cli.build import log_settings_from, pages
 from exporter.cli.lazy import CONTEXT
 from exporter.cli.options import settings_options
 from exporter.cli.values import Values
@@ -64,7 +65,7 @@ from exporter.demo_settings import DemoSettings
     metavar="NUMBER",
     help="Port of the simulator on 127.0.0.1; 0 lets the system choose.",
 )
-@settings_options("log.*")
+@settings_options("web.config.file", "web.pages", "log.*")
 def demo(
     values: Values,
     directory: Path,
@@ -86,9 +87,12 @@ def demo(
         seed=seed,
         listen_addresses=addresses,
         simulator_port=simulator_port,
+        web_config_file=values.optional("web.config.file", parse.path),
+        pages=pages(values),
         log=log_settings_from(values, by_hand=True),
     )
     logs.configure(settings.log)
     from exporter.demo import run
+    from exporter.web.reports.client import environment_for_reports
 
-    return run(settings)
+    return run(settings, environment_for_reports(os.environ))

@@ -1,42 +1,14 @@
-"""The options that reports share, each a decorator, and what was given for them as one value."""
+"""The options that reports share, each a decorator."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import click
 
+from exporter.history.parameters import EDGES, SHARES, TOTAL
+
 R = TypeVar("R")
 Option = Callable[[Callable[..., R]], Callable[..., R]]
-
-TOTAL: Final = "total"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """What stood on the command line, as text; options that a report does not take keep these defaults."""
-
-    form: str | None
-    output: Path | None
-    tz: str | None
-    agents: tuple[str, ...]
-    teams: tuple[str, ...]
-    since: str | None = None
-    until: str | None = None
-    time: str | None = None
-    statuses: tuple[str, ...] = ()
-    qualities: tuple[str, ...] = ()
-    weekdays: tuple[str, ...] = ()
-    hours: str | None = None
-    edges: str = "seen"
-    bridge: str = "0s"
-    by: tuple[str, ...] = ()
-    share_of: str = "known"
-    stays: bool = False
-    step: str | None = None
-    fewer_than: int | None = None
-    over: str | None = None
 
 
 def together(*options: Option[R]) -> Option[R]:
@@ -137,7 +109,7 @@ def rules() -> Option[R]:
     return together(
         click.option(
             "--edges",
-            type=click.Choice(["seen", "midpoint", "not-before"]),
+            type=click.Choice(EDGES),
             default="seen",
             show_default=True,
             help="Where between its bounds a change is put: when a poll first saw it, in the middle, or when the last "
@@ -186,7 +158,7 @@ def share_of() -> Option[R]:
     """`--share-of`."""
     return click.option(
         "--share-of",
-        type=click.Choice(["known", "window"]),
+        type=click.Choice(SHARES),
         default="known",
         show_default=True,
         help="What shares are of: the time whose status is known, or all tracked time in the window.",

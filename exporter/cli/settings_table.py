@@ -135,6 +135,12 @@ _TABLE: Final = (
         shape=Shape.SWITCH,
     ),
     Setting(
+        "metrics.last-seen",
+        "Expose when each agent was last active, as Zoho's roster tells it; it is personal data, too.",
+        default="false",
+        shape=Shape.SWITCH,
+    ),
+    Setting(
         "web.listen-address",
         "Address to serve at: host:port, :port or [v6]:port. May be repeated.",
         "ADDRESS",

@@ -26,9 +26,17 @@ class Given:
 class Values:
     """Reads settings by name. Every mistake is a UsageError that begins with the place where the text stands."""
 
-    def __init__(self, given: Mapping[str, Given], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, given: Mapping[str, Given], environment: Mapping[str, str], flags: Mapping[str, tuple[str, ...]]
+    ) -> None:
+        """`flags`: those of `given` that stood on the command line, with --config.file."""
         self._given = given
         self._environment = environment
+        self._flags = flags
+
+    def anew(self) -> "Values":
+        """The same flags and environment with the file as it is now. Raises UsageError as `gather` does."""
+        return gather(self._flags, self._environment)
 
     def given(self, name: str) -> Given | None:
         """What was given; None if nobody said anything and there is no default."""
@@ -90,7 +98,7 @@ def gather(flags: Mapping[str, tuple[str, ...]], environment: Mapping[str, str] 
         if value:
             given[setting.name] = Given(_from_variable(setting, value), f"{setting.variable} ({setting.flag})", 2)
     given.update((name, Given(texts, f"--{name}", 3)) for name, texts in flags.items() if name != CONFIG_FILE.name)
-    return Values(given, env)
+    return Values(given, env, flags)
 
 
 def _config_file(flags: Mapping[str, tuple[str, ...]], env: Mapping[str, str]) -> Path | None:

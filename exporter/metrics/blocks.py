@@ -1,13 +1,13 @@
 """The lines of the agents' families, in pieces small enough to let other things run in between."""
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from exporter.metrics.agents import AgentsView, Row
 from exporter.metrics.families import FAMILY, Family
 from exporter.metrics.text import cleaned, escaped
+from exporter.model import AgentId
 from exporter.settings import MetricsSettings
 
 _PIECE: Final = 250
@@ -17,6 +17,8 @@ _HERE: Final = "\0"
 """Stands for the agent id in a prepared text; `cleaned` leaves no NUL in any label."""
 
 T = TypeVar("T")
+Counts = Mapping[tuple[str, int], int]
+"""Agents by team and place of their status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +27,15 @@ class AgentsContent:
 
     view: AgentsView
     settings: MetricsSettings
+    last_active: Mapping[AgentId, int]
+    """When Zoho says that agents were last active, ms UTC; of others, too."""
 
 
 def agent_sections(content: AgentsContent) -> Iterator[tuple[Family, Iterator[bytes]]]:
     """The agents' families in the order of the table, each with its lines; `zohovoice_up` is not among them."""
     view, settings = content.view, content.settings
     labels = [escaped(label) for label in view.labels]
-    counts = Counter((row.team, row.place) for row in view.rows)
+    counts = view.counts
     yield FAMILY["zohovoice_agents"], _totals(counts, labels)
     yield FAMILY["zohovoice_team_agents"], _teams(counts, labels)
     if not settings.per_agent:
@@ -40,6 +44,8 @@ def agent_sections(content: AgentsContent) -> Iterator[tuple[Family, Iterator[by
     yield FAMILY["zohovoice_agents_over_limit"], _over_limit(len(view.rows) - len(rows))
     yield FAMILY["zohovoice_agent_status"], _statuses(rows, labels)
     yield FAMILY["zohovoice_agent_status_since_timestamp_seconds"], _since(rows)
+    if settings.last_seen:
+        yield FAMILY["zohovoice_agent_last_seen_timestamp_seconds"], _last_seen(rows, content.last_active)
     yield FAMILY["zohovoice_agent_status_changes_total"], _changes(rows)
     if settings.agent_seconds:
         yield FAMILY["zohovoice_agent_status_seconds_total"], _seconds(rows, labels, view.known_ms)
@@ -47,7 +53,7 @@ def agent_sections(content: AgentsContent) -> Iterator[tuple[Family, Iterator[by
         yield FAMILY["zohovoice_agent_info"], _names(rows)
 
 
-def _totals(counts: Counter[tuple[str, int]], labels: Sequence[str]) -> Iterator[bytes]:
+def _totals(counts: Counts, labels: Sequence[str]) -> Iterator[bytes]:
     """How many agents are in each status, with a 0 for each status that nobody is in."""
     totals = [0] * len(labels)
     for (_, place), agents in counts.items():
@@ -57,10 +63,10 @@ def _totals(counts: Counter[tuple[str, int]], labels: Sequence[str]) -> Iterator
     )
 
 
-def _teams(counts: Counter[tuple[str, int]], labels: Sequence[str]) -> Iterator[bytes]:
+def _teams(counts: Counts, labels: Sequence[str]) -> Iterator[bytes]:
     for some in _batches(sorted({team for team, _ in counts})):
         yield _encoded(
-            f'zohovoice_team_agents{{team="{escaped(team)}",status="{label}"}} {counts[team, place]}\n'
+            f'zohovoice_team_agents{{team="{escaped(team)}",status="{label}"}} {counts.get((team, place), 0)}\n'
             for team in some
             for place, label in enumerate(labels)
         )
@@ -86,6 +92,13 @@ def _since(rows: Sequence[Row]) -> Iterator[bytes]:
     name = "zohovoice_agent_status_since_timestamp_seconds"
     for some in _batches(rows):
         yield _encoded(f'{name}{{agent_id="{row.label}"}} {row.tracked.since / 1000}\n' for row in some)
+
+
+def _last_seen(rows: Sequence[Row], last_active: Mapping[AgentId, int]) -> Iterator[bytes]:
+    name = "zohovoice_agent_last_seen_timestamp_seconds"
+    known = [(row, last_active.get(row.tracked.agent.agent_id)) for row in rows]
+    for some in _batches([(row, at) for row, at in known if at is not None]):
+        yield _encoded(f'{name}{{agent_id="{row.label}"}} {at / 1000}\n' for row, at in some)
 
 
 def _changes(rows: Sequence[Row]) -> Iterator[bytes]:

@@ -24,7 +24,7 @@ class Part(Enum):
     SNAPSHOT = "snapshot"
     """When a poll ends; every scrape until the next poll gets the same bytes."""
     SCRAPE = "scrape"
-    """At each scrape."""
+    """At a scrape, but at most once a second: those in between get the same bytes."""
 
 
 class Shown(Enum):
@@ -36,6 +36,7 @@ class Shown(Enum):
     PER_AGENT = "like the agents' families, with --metrics.per-agent"
     AGENT_SECONDS = "like the agents' families, with --metrics.per-agent and --metrics.agent-seconds"
     NAMES = "like the agents' families, with --metrics.per-agent and --metrics.names"
+    LAST_SEEN = "like the agents' families, with --metrics.per-agent and --metrics.last-seen, once the value is known"
     EXPORTER = "unless --web.disable-exporter-metrics"
 
 
@@ -67,7 +68,7 @@ class Family:
         return last if last in ("seconds", "bytes") else ""
 
 
-_PROCESS: Final = "Counted since this process started; as of the end of the last poll."
+_PROCESS: Final = "Counted since this process started, so a restart begins at 0; as of the end of the last poll."
 _AGENTS: Final = (
     "As of the last good poll (--poll.interval); goes away when that is older than --poll.max-age, and comes back."
 )
@@ -113,6 +114,14 @@ _AGENT_FAMILIES: Final = (
         f"{_AGENTS}",
         ("agent_id",),
         Shown.PER_AGENT,
+    ),
+    Family(
+        "zohovoice_agent_last_seen_timestamp_seconds",
+        Type.GAUGE,
+        "Unix time at which the agent was last active in Zoho Voice, as Zoho said when its list of users was last read "
+        f"(--agents.refresh-interval): personal data. Absent for agents of whom Zoho did not say it. {_AGENTS}",
+        ("agent_id",),
+        Shown.LAST_SEEN,
     ),
     Family(
         "zohovoice_agent_status_changes_total",
@@ -267,6 +276,20 @@ _API_FAMILIES: Final = (
         Shown.KNOWN,
     ),
     Family(
+        "zohovoice_api_credits_remaining",
+        Type.GAUGE,
+        "Requests that are left, by the last answer that told it; which Zoho Voice is not known to do.",
+        (),
+        Shown.KNOWN,
+    ),
+    Family(
+        "zohovoice_api_credits_limit",
+        Type.GAUGE,
+        "Requests that are granted, by the last answer that told it; which Zoho Voice is not known to do.",
+        (),
+        Shown.KNOWN,
+    ),
+    Family(
         "zohovoice_oauth_token_expiry_timestamp_seconds",
         Type.GAUGE,
         "Unix time at which the access token in use expires.",
@@ -363,10 +386,21 @@ _EXPORTER_FAMILIES: Final = (
         ("version", "revision", "python_version"),
     ),
     Family(
+        "zohovoice_exporter_config_last_reload_successful",
+        Type.GAUGE,
+        "1 if the settings and files were read without a mistake when they were last read: at the start, by SIGHUP, by "
+        "POST to /-/reload, or because the web configuration changed; 0 if not, and then what was in force stays so.",
+    ),
+    Family(
+        "zohovoice_exporter_config_last_reload_success_timestamp_seconds",
+        Type.GAUGE,
+        "Unix time at which the settings and files were last read without a mistake.",
+    ),
+    Family(
         "zohovoice_exporter_http_requests_total",
         Type.COUNTER,
         "HTTP requests that this exporter answered, by what answered them and status code. Counted since this process "
-        "started; as of this scrape, without it.",
+        "started, so a restart begins at 0; as of this scrape, or of one up to a second ago.",
         ("handler", "code"),
         Shown.EXPORTER,
         Part.SCRAPE,

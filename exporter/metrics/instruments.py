@@ -8,21 +8,24 @@ import asyncio
 import logging
 import platform
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, Protocol
 
 from exporter.clock import Clock, SystemClock
 from exporter.metrics.agents import AgentSeries
 from exporter.metrics.blocks import AgentsContent
-from exporter.metrics.exposition import Exposition, Snapshot, render, render_in_steps
+from exporter.metrics.exposition import Body, Exposition, Snapshot, render_in_steps
 from exporter.metrics.families import OWN_FAMILIES
 from exporter.metrics.polling import Failure, Polling
-from exporter.metrics.scrape import ScrapePart
+from exporter.metrics.scrape import Bodies, ScrapePart
 from exporter.metrics.statuses import CLOSED
 from exporter.metrics.text import Format
 from exporter.metrics.values import Values
-from exporter.model import Poll, PollFacts, Roster, TrackerState
+from exporter.model import AgentId, Poll, PollFacts, Roster, TrackerState
 from exporter.settings import MetricsSettings, PollSettings
+from exporter.steps import Steps, at_once, taking_turns
+from exporter.zoho.credits import Credits
 from exporter.zoho.endpoints import Endpoint
 from exporter.zoho.errors import REASONS
 
@@ -75,9 +78,13 @@ class Instruments:
         self._failing_since: int | None = None
         self._interval_s = poll.interval_s
         self._tracked: int | None = None
+        self._last_active: Mapping[AgentId, int] = {}
         self._failures: deque[Failure] = deque(maxlen=_FAILURES_KEPT)
+        self._unfollowed: list[tuple[PollFacts, TrackerState]] = []
+        """Good polls whose agents are still to be looked at; hardly ever more than one."""
         self._publishing = asyncio.Lock()
-        self.requests = ScrapePart(enabled=exporter_metrics)
+        self.requests = ScrapePart(self._clock, enabled=exporter_metrics)
+        self._bodies = Bodies(self.requests)
         self._start(poll.interval_s, version, revision)
         self._exposition = self.publish(self._clock.now_ms())
 
@@ -92,6 +99,13 @@ class Instruments:
         """No whole response came."""
         self._values.add("zohovoice_api_request_errors_total", endpoint.value, reason)
         self._values.observe("zohovoice_api_request_duration_seconds", endpoint.value, value=seconds)
+
+    def credits_told(self, told: Credits) -> None:
+        """A response told how many requests are left."""
+        if told.remaining is not None:
+            self._values.set("zohovoice_api_credits_remaining", value=told.remaining)
+        if told.limit is not None:
+            self._values.set("zohovoice_api_credits_limit", value=told.limit)
 
     def rate_limited(self, endpoint: Endpoint, until_ms: int) -> None:
         """Zoho throttled: `endpoint` is left alone until `until_ms` (UTC)."""
@@ -120,7 +134,7 @@ class Instruments:
     # The poller
 
     def poll_succeeded(self, poll: Poll, facts: PollFacts, state: TrackerState, duration_s: float) -> None:
-        """A poll was complete; `state` is what is known with it."""
+        """A poll was complete; `state` is what is known with it. Its agents are looked at when it is published."""
         self._up = True
         self._failing_since = None
         self._fresh_until = self._clock.monotonic() + self._max_age_s
@@ -128,13 +142,7 @@ class Instruments:
         self._tracked = len(state.agents)
         self._poll_ended(poll.received, duration_s)
         self._values.set("zohovoice_last_poll_success_timestamp_seconds", value=poll.received / 1000)
-        known = len(self._agents.labels.labels)
-        moves = self._agents.follow(facts, state)
-        self._values.add("zohovoice_unrecognised_status_total", amount=self._agents.unrecognised)
-        labels = self._agents.labels.labels
-        self._start_transitions(labels, known)
-        for (before, after), count in moves.items():
-            self._values.add("zohovoice_agent_status_transitions_total", labels[before], labels[after], amount=count)
+        self._unfollowed.append((facts, state))
 
     def poll_failed(self, reason: str, at_ms: int, duration_s: float) -> None:
         """A poll failed; nothing of it is kept. `at_ms` is UTC."""
@@ -159,14 +167,34 @@ class Instruments:
         Where the API's limits make that longer than --poll.interval, the good polls may be older in proportion: else
         the agents would go away between any two of them.
         """
-        self._max_age_s = self._poll.max_age_s * max(1.0, seconds / self._poll.interval_s)
+        max_age_s = self._poll.max_age_s * max(1.0, seconds / self._poll.interval_s)
+        if self._fresh_until is not None:
+            # What is shown now goes by the new age, but one that is shorter counts from now on: else the agents would
+            # go away for the moment until the next poll ends.
+            longest = self._fresh_until - self._max_age_s + max_age_s
+            self._fresh_until = max(longest, min(self._fresh_until, self._clock.monotonic() + max_age_s))
+        self._max_age_s = max_age_s
         self._interval_s = seconds
         self._values.set("zohovoice_poll_interval_seconds", value=seconds)
+
+    # The reloader
+
+    def use_poll(self, poll: PollSettings) -> None:
+        """Go by these settings from the next call of `interval` on, which tells what comes of them."""
+        self._poll = poll
+
+    def config_loaded(self, *, successful: bool) -> None:
+        """Settings and files were read anew; unless `successful`, those from before stay in force."""
+        self._values.set("zohovoice_exporter_config_last_reload_successful", value=int(successful))
+        if successful:
+            now_s = self._clock.now_ms() / 1000
+            self._values.set("zohovoice_exporter_config_last_reload_success_timestamp_seconds", value=now_s)
 
     # The roster's keeper
 
     def roster_refreshed(self, roster: Roster) -> None:
         """The list of agents was read."""
+        self._last_active = roster.last_active
         self._values.add("zohovoice_roster_refreshes_total")
         self._values.set("zohovoice_roster_rows_ignored", value=roster.rows_ignored)
 
@@ -251,33 +279,48 @@ class Instruments:
         until = self._exposition.fresh_until
         return until is not None and self._clock.monotonic() < until
 
-    def scrape(self, form: Format, *, gzip: bool) -> bytes:
+    def scrape(self, form: Format, *, gzip: bool) -> Body:
         """The body of a scrape at this moment."""
-        return self._exposition.body(form, gzip=gzip, scrape_part=self.requests.render(form), with_agents=self.fresh)
+        return self._bodies.body(self._exposition, form, gzip=gzip, with_agents=self.fresh)
 
     def publish(self, now_ms: int) -> Exposition:
         """Show what was counted so far; blocks for about 5 microseconds an agent."""
-        self._exposition = render(self._snapshot(now_ms))
+        at_once(self._publish(now_ms))
         return self._exposition
 
     async def publish_in_steps(self, now_ms: int) -> Exposition:
         """The same in steps of about a millisecond, between which the event loop does other things.
 
-        It shows what was counted when it was called, or when the one before it was done; not what is counted meanwhile.
+        It shows what was counted when it was called, or when the one before it was done; not what is counted while it
+        renders.
         """
         async with self._publishing:
-            steps = render_in_steps(self._snapshot(now_ms))
-            while True:
-                try:
-                    next(steps)
-                except StopIteration as done:
-                    self._exposition = done.value
-                    return self._exposition
-                await asyncio.sleep(0)
+            await taking_turns(self._publish(now_ms))
+            return self._exposition
+
+    def _publish(self, now_ms: int) -> Steps[None]:
+        while self._unfollowed:
+            yield from self._follow(*self._unfollowed[0])
+            del self._unfollowed[0]
+        exposition = yield from render_in_steps(self._snapshot(now_ms))
+        yield  # a step of its own: the 60 MB of the one before are freed
+        self._exposition = exposition
+        self._bodies.forget()
 
     def _snapshot(self, now_ms: int) -> Snapshot:
-        agents = AgentsContent(self._agents.view(), self._settings) if self._last_success is not None else None
+        agents = None
+        if self._last_success is not None:
+            agents = AgentsContent(self._agents.view, self._settings, self._last_active)
         return Snapshot(now_ms, self.polling, agents, self._values.freeze(), self._fresh_until)
+
+    def _follow(self, facts: PollFacts, state: TrackerState) -> Steps[None]:
+        known = len(self._agents.labels.labels)
+        moves = yield from self._agents.follow(facts, state)
+        self._values.add("zohovoice_unrecognised_status_total", amount=self._agents.unrecognised)
+        labels = self._agents.labels.labels
+        self._start_transitions(labels, known)
+        for (before, after), count in moves.items():
+            self._values.add("zohovoice_agent_status_transitions_total", labels[before], labels[after], amount=count)
 
     def _poll_ended(self, at_ms: int, duration_s: float) -> None:
         self._last = at_ms
@@ -297,6 +340,7 @@ class Instruments:
         """Make all series of closed label sets exist from the first scrape on."""
         values = self._values
         values.set("zohovoice_exporter_build_info", version, revision, platform.python_version(), value=1)
+        self.config_loaded(successful=True)
         values.set("zohovoice_poll_interval_seconds", value=interval_s)
         values.set("zohovoice_poll_backoff_seconds", value=0)
         values.set("zohovoice_history_pending_transitions", value=0)

@@ -8,8 +8,10 @@ begins with `=`, `+`, `-`, `@` or their full-width forms gets an apostrophe in f
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from io import StringIO
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -27,6 +29,9 @@ _ACTS_ON_TERMINALS: Final = {
     code: f"\\u{code:04x}"
     for code in (*range(0x7F, 0xA0), 0x061C, *range(0x200E, 0x2010), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
 }
+_ACTING: Final = re.compile(f"[{''.join(map(chr, _ACTS_ON_TERMINALS))}]")
+
+_encode: Final = json.JSONEncoder(ensure_ascii=False, default=list).encode
 
 
 def instant_text(milliseconds: int, zone: ZoneInfo) -> str:
@@ -76,8 +81,11 @@ def _plain_meta(value: object) -> JsonValue:
     return _number(value, ColumnKind.SHARE) if isinstance(value, float) else value
 
 
-def _json_text(value: JsonValue) -> str:
-    return json.dumps(value, ensure_ascii=False, default=list).translate(_ACTS_ON_TERMINALS)
+def json_text(value: JsonValue) -> str:
+    """`value` as JSON on one line, without a character that a terminal would act on."""
+    text = _encode(value)
+    # To look is cheaper than to translate, and there is hardly ever anything to be found.
+    return text if _ACTING.search(text) is None else text.translate(_ACTS_ON_TERMINALS)
 
 
 def _machine_rows(report: Report) -> Iterator[dict[str, JsonValue]]:
@@ -88,10 +96,10 @@ def _machine_rows(report: Report) -> Iterator[dict[str, JsonValue]]:
 
 def json_chunks(report: Report) -> Iterator[str]:
     """`{"meta": {…}, "rows": […]}`, a row a line, so that it can be written before the last row is known."""
-    yield f'{{"meta": {_json_text(machine_meta(report))}, "rows": ['
+    yield f'{{"meta": {json_text(machine_meta(report))}, "rows": ['
     before = "\n"
     for row in _machine_rows(report):
-        yield before + _json_text(row)
+        yield before + json_text(row)
         before = ",\n"
     yield "\n]}\n"
 
@@ -99,7 +107,7 @@ def json_chunks(report: Report) -> Iterator[str]:
 def ndjson_chunks(report: Report) -> Iterator[str]:
     """One JSON object a row; `meta` is left out."""
     for row in _machine_rows(report):
-        yield _json_text(row) + "\n"
+        yield json_text(row) + "\n"
 
 
 def csv_chunks(report: Report) -> Iterator[str]:
@@ -171,6 +179,7 @@ def people_text(value: Cell, kind: ColumnKind, zone: ZoneInfo, *, offset: bool =
     return str(value)
 
 
+@lru_cache(maxsize=4096)  # an instant ends a stay and begins the next one
 def _local_text(milliseconds: int, zone: ZoneInfo, *, offset: bool) -> str:
     moment = (_EPOCH + timedelta(milliseconds=milliseconds)).astimezone(zone)
     repeated = moment.replace(fold=0).utcoffset() != moment.replace(fold=1).utcoffset()

@@ -92,7 +92,7 @@ _NOT_KNOWN: Final = {
     ERROR.word: _hatched("error", Texture.CROSSED, "#8e1b3a", "#ff9eaf"),
     UNKNOWN.word: _hatched("unknown", Texture.SLANTED, "#59636e", "#d8dee4"),
 }
-_OTHERS: Final = tuple(
+OTHERS: Final = tuple(
     Look(f"other-{number}", texture, Shade(light, _BLACK, light_mark), Shade(dark, _WHITE, dark_mark))
     for number, (texture, light, light_mark, dark, dark_mark) in enumerate(
         (
@@ -106,6 +106,7 @@ _OTHERS: Final = tuple(
         start=1,
     )
 )
+"""The looks that all other words share."""
 
 _CLASSES: Final = {
     "handling": _KNOWN[ON_CALL.word],
@@ -115,19 +116,20 @@ _CLASSES: Final = {
     "not known": _NOT_KNOWN[UNKNOWN.word],
 }
 """What statuses count as, where a report has classes in their place: the look of the status that stands for it."""
-_FIXED: Final = {**_KNOWN, **_CLASSES, **_NOT_KNOWN}
+FIXED: Final = {**_KNOWN, **_CLASSES, **_NOT_KNOWN}
+"""The looks of the words that have one of their own."""
 
 COVERED: Final = _plain("covered", ("#3d6a8f", _WHITE), ("#7fa8cc", _BLACK))
 """Time in which somebody was looking, whatever the status."""
 NOT_COVERED: Final = _NOT_KNOWN[UNKNOWN.word]
 
-LOOKS: Final = (*_KNOWN.values(), *_OTHERS, *_NOT_KNOWN.values(), COVERED)
+LOOKS: Final = (*_KNOWN.values(), *OTHERS, *_NOT_KNOWN.values(), COVERED)
 """Every look that there is."""
 
 
 def look_of(word: str) -> Look:
     """The look of a status word, `unknown`, `absent` and `error` among them. Two other words may share one."""
-    return _FIXED.get(word) or _OTHERS[_place(word)]
+    return FIXED.get(word) or OTHERS[_place(word)]
 
 
 def looks_of(words: Iterable[str]) -> dict[str, Look]:
@@ -139,8 +141,8 @@ def looks_of(words: Iterable[str]) -> dict[str, Look]:
     looks: dict[str, Look] = {}
     for word in in_order(words):
         look = look_of(word)
-        if look in _OTHERS:
-            turned = _OTHERS[_place(word) :] + _OTHERS[: _place(word)]
+        if look in OTHERS:
+            turned = OTHERS[_place(word) :] + OTHERS[: _place(word)]
             look = next((other for other in turned if other.slug not in taken), look)
             taken.add(look.slug)
         looks[word] = look
@@ -151,7 +153,7 @@ def in_order(words: Iterable[str]) -> list[str]:
     """Each of `words` once, in the order of stacking: Zoho's, others by alphabet, absent, error, unknown."""
 
     def place(word: str) -> tuple[int, int, str]:
-        look = _FIXED.get(word)
+        look = FIXED.get(word)
         if look is None:
             return 1, 0, word
         return 0 if look.texture is Texture.PLAIN else 2, LOOKS.index(look), word
@@ -160,4 +162,4 @@ def in_order(words: Iterable[str]) -> list[str]:
 
 
 def _place(word: str) -> int:
-    return crc32(word.encode(errors="replace")) % len(_OTHERS)
+    return crc32(word.encode(errors="replace")) % len(OTHERS)

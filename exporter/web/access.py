@@ -1,6 +1,7 @@
 """Who may see personal data: names, statuses and times of agents on pages and as JSON (--web.pages)."""
 
 import ipaddress
+import re
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +9,8 @@ from typing import Final
 
 from exporter.settings import Pages
 
+_HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.]+)(?::[0-9]{0,5})?", re.ASCII)
+"""An IPv6 address in brackets, an IPv4 address or a name, and perhaps a port: what can be one of ours."""
 _NEVER: Final = "Pages and JSON with agents' names and times are turned off (--web.pages=never)."
 _OPEN: Final = (
     "Pages and JSON with agents' names and times are not served here, because everybody who reaches this address "
@@ -42,24 +45,27 @@ def access(pages: Pages, *, loopback: bool, protected: bool) -> Access:
 
 
 def all_loopback(sockets: Sequence[socket.socket]) -> bool:
-    """Whether only this machine can reach every one of `sockets`."""
-    return all(_is_loopback(sock) for sock in sockets)
+    """Whether only this machine can reach every one of `sockets`; False if there are none."""
+    return bool(sockets) and all(_is_loopback(sock) for sock in sockets)
 
 
 def names_this_machine(host: str | None) -> bool:
-    """Whether a Host header names this machine: localhost or a loopback address, with or without a port.
+    """Whether a Host header (RFC 9110, 7.2) names this machine: localhost or a loopback address, perhaps with a port.
 
     A page of a hostile site can make its own name resolve to 127.0.0.1 (DNS rebinding), but the browser then still
-    sends that name.
+    sends that name. So only what no name server is ever asked for will do: addresses, and the very word localhost.
+    `foo.localhost` and `localhost.` are looked up by some browsers, and then whoever runs the network answers.
     """
-    if not host:
+    found = _HOST.fullmatch(host or "")
+    if found is None:
         return False
-    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() and not host.endswith("]") else host
-    name = name.removeprefix("[").removesuffix("]").lower().removesuffix(".")
-    if name == "localhost" or name.endswith(".localhost"):
+    name = found["name"].lower()
+    if name == "localhost":
         return True
     try:
-        return ipaddress.ip_address(name).is_loopback
+        if name.startswith("["):
+            return _leads_home(ipaddress.IPv6Address(name[1:-1]))
+        return _leads_home(ipaddress.IPv4Address(name))
     except ValueError:
         return False
 
@@ -67,6 +73,12 @@ def names_this_machine(host: str | None) -> bool:
 def _is_loopback(sock: socket.socket) -> bool:
     if sock.family == socket.AF_UNIX:
         return True  # the file's permissions decide
-    host = ipaddress.ip_address(sock.getsockname()[0].partition("%")[0])
-    mapped = getattr(host, "ipv4_mapped", None)
-    return bool((mapped or host).is_loopback)
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return False
+    return _leads_home(ipaddress.ip_address(sock.getsockname()[0].partition("%")[0]))
+
+
+def _leads_home(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether it is a loopback address. Python before 3.13 does not say so of ::ffff:127.0.0.1."""
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback

@@ -4,10 +4,20 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from starlette.responses import PlainTextResponse
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from exporter.web.refusals import refusal
+
 log: Final = logging.getLogger(__name__)
+
+REFUSED: Final = "other"
+"""The handler of what no handler answers."""
+
+
+def failure(path: str) -> Response:
+    """The answer when something failed that nobody foresaw."""
+    return refusal(path, 500, "The exporter failed to answer; its log says why.")
 
 
 class Edge:
@@ -24,7 +34,7 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        handler = self._handlers.get(scope["path"], "other")
+        handler = self._handlers.get(scope["path"], REFUSED)
         started = False
 
         async def watched(message: Message) -> None:
@@ -40,5 +50,4 @@ class Edge:
         except Exception:
             log.exception("a request could not be answered", extra={"fields": {"handler": handler}})
             if not started:
-                failed = PlainTextResponse("The exporter failed to answer; its log says why.\n", 500)
-                await failed(scope, receive, watched)
+                await failure(scope["path"])(scope, receive, watched)

@@ -1,14 +1,18 @@
 """The gate before personal data."""
 
+from typing import Final
+
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 
 from exporter.web.access import names_this_machine
+from exporter.web.refusals import refusal
 from exporter.web.routing import Endpoint
 from exporter.web.state import WebState
 
-_STRANGE_HOST = (
-    "This address is served to this machine only, under its loopback names: ask for it as localhost or 127.0.0.1.\n"
+_NO_STORE: Final = {"cache-control": "no-store"}
+_STRANGE_HOST: Final = (
+    "This address is served to this machine only, under its loopback names: ask for it as localhost or 127.0.0.1."
 )
 
 
@@ -18,9 +22,9 @@ def personal(state: WebState, endpoint: Endpoint) -> Endpoint:
     async def guarded(request: Request) -> Response:
         allowed = state.access()
         if not allowed.open:
-            return PlainTextResponse(allowed.why_not + "\n", 403, headers={"cache-control": "no-store"})
+            return refusal(request.scope["path"], 403, allowed.why_not, _NO_STORE)
         if allowed.only_local_names and not names_this_machine(request.headers.get("host")):
-            return PlainTextResponse(_STRANGE_HOST, 403, headers={"cache-control": "no-store"})
+            return refusal(request.scope["path"], 403, _STRANGE_HOST, _NO_STORE)
         response = await endpoint(request)
         response.headers["cache-control"] = "no-store"
         return response

@@ -1,5 +1,6 @@
 """Whether the event loop still turns: the one thing that a restart mends, so the one that liveness depends on."""
 
+from collections.abc import Callable
 from typing import Final
 
 from exporter.clock import Clock
@@ -11,8 +12,10 @@ _LIMIT_S: Final = 10.0
 class Heartbeat:
     """Beats each second as long as the event loop runs its tasks."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, told: Callable[[], None] = lambda: None) -> None:
+        """`told` hears of each beat."""
         self._clock = clock
+        self._told = told
         self._last = clock.monotonic()
 
     @property
@@ -29,4 +32,5 @@ class Heartbeat:
         """Beat until cancelled."""
         while True:
             self._last = self._clock.monotonic()
+            self._told()
             await self._clock.sleep(_EVERY_S)

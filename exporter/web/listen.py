@@ -2,6 +2,7 @@
 
 import errno
 import ipaddress
+import logging
 import os
 import socket
 from collections.abc import Sequence
@@ -11,9 +12,16 @@ from typing import Final
 
 from exporter.errors import ExporterError, UsageError
 from exporter.quoting import shown
+from exporter.settings import WebSettings
+from exporter.web.systemd import Handed, adopt
+
+log: Final = logging.getLogger(__name__)
 
 _FLAG: Final = "--web.listen-address"
 _BACKLOG: Final = 1024
+_ANY_4: Final = "0.0.0.0"  # noqa: S104 - all interfaces is what ":port" asks for
+_ANY_6: Final = "::"
+_Where = tuple[str | int, ...]
 _OTHER: Final = f"choose another address with {_FLAG}"
 
 
@@ -27,6 +35,9 @@ class ListenAddress:
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+
+
+_Bound = tuple[ListenAddress, socket.socket]
 
 
 def parse_listen_address(text: str) -> ListenAddress:
@@ -55,14 +66,41 @@ def bind(addresses: Sequence[ListenAddress]) -> tuple[socket.socket, ...]:
     Raises ExporterError, which says what to do, if one cannot be had; those that were made before are closed then.
     """
     with ExitStack() as made:
-        sockets = tuple(made.enter_context(_bound(address)) for address in addresses)
+        bound: list[_Bound] = []
+        for address in addresses:
+            bound.append((address, made.enter_context(_bound(address, bound))))
         made.pop_all()
-        return sockets
+        return tuple(sock for _, sock in bound)
+
+
+def listeners(web: WebSettings, handed: Handed) -> tuple[socket.socket, ...]:
+    """The sockets to serve on: those that systemd handed over if the settings say so, else new ones.
+
+    Raises ExporterError as `adopt` and `bind` do, UsageError as `parse_listen_address` does.
+    """
+    if web.systemd_socket:
+        return adopt(handed)
+    if handed.names:
+        log.warning("systemd handed sockets over, which are not used: that takes --web.systemd-socket")
+    return bind([parse_listen_address(address) for address in web.listen_addresses])
 
 
 def urls(sockets: Sequence[socket.socket], scheme: str = "http") -> tuple[str, ...]:
-    """Where each socket can be reached from this machine, with the real port: `http://127.0.0.1:10042`."""
-    return tuple(f"{scheme}://{_reachable(sock.getsockname()[0])}:{sock.getsockname()[1]}" for sock in sockets)
+    """Where each socket can be reached from this machine, with the real port: `http://127.0.0.1:10042`. Unix sockets
+    as `unix:` and their path.
+    """
+    return tuple(_url(sock, scheme) for sock in sockets)
+
+
+def _url(sock: socket.socket, scheme: str) -> str:
+    name = sock.getsockname()
+    if sock.family == socket.AF_UNIX:
+        # Abstract names are bytes that begin with NUL.
+        return f"unix:{name}" if isinstance(name, str) else f"unix:@{name[1:].decode('utf-8', 'replace')}"
+    host, port = name[:2]
+    if len(name) == 4 and name[3]:
+        host = f"{host}%{socket.if_indextoname(name[3])}"
+    return f"{scheme}://{_reachable(host)}:{port}"
 
 
 def _ipv6(host: str, text: str) -> str:
@@ -72,7 +110,7 @@ def _ipv6(host: str, text: str) -> str:
         raise UsageError(f"{_FLAG} {shown(text)}: {shown(host)} is no IPv6 address") from None
 
 
-def _bound(address: ListenAddress) -> socket.socket:
+def _bound(address: ListenAddress, before: Sequence[_Bound]) -> socket.socket:
     family, where = _resolved(address)
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -86,16 +124,30 @@ def _bound(address: ListenAddress) -> socket.socket:
         sock.listen(_BACKLOG)
     except OSError as error:
         sock.close()
+        ours = next((other for other, taken in before if _share(address, where, other, taken)), None)
+        if error.errno == errno.EADDRINUSE and ours is not None:
+            raise ExporterError(
+                f"cannot listen on {address} and on {ours}, because one covers the other; leave one {_FLAG} away"
+            ) from error
         raise ExporterError(f"cannot listen on {address}: {_why(error)}; {_OTHER}") from error
     return sock
 
 
-def _resolved(address: ListenAddress) -> tuple[socket.AddressFamily, tuple[str, int]]:
+def _share(address: ListenAddress, where: _Where, other: ListenAddress, taken: socket.socket) -> bool:
+    """Whether what arrives at one of two addresses could arrive at the other."""
+    host, port = taken.getsockname()[:2]
+    if where[1] != port:
+        return False
+    everything = {address.host, other.host} & {"", _ANY_4, _ANY_6}
+    return bool(everything) or host.partition("%")[0] == where[0]
+
+
+def _resolved(address: ListenAddress) -> tuple[socket.AddressFamily, _Where]:
     """Family and numeric address. All interfaces are one IPv6 socket that takes IPv4 too, if there is IPv6."""
     if not address.host:
         if socket.has_dualstack_ipv6():
-            return socket.AF_INET6, ("::", address.port)
-        return socket.AF_INET, ("0.0.0.0", address.port)  # noqa: S104 - all interfaces is what ":port" asks for
+            return socket.AF_INET6, (_ANY_6, address.port)
+        return socket.AF_INET, (_ANY_4, address.port)
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
@@ -105,7 +157,8 @@ def _resolved(address: ListenAddress) -> tuple[socket.AddressFamily, tuple[str, 
     # A name that has both gives IPv4, as in Go: one name, one socket.
     found.sort(key=lambda entry: entry[0] != socket.AF_INET)
     family, _, _, _, where = found[0]
-    return family, (str(where[0]), address.port)
+    # Link-local addresses have a fourth part, the interface.
+    return family, (str(where[0]), *where[1:])
 
 
 def _why(error: OSError) -> str:
@@ -119,6 +172,6 @@ def _why(error: OSError) -> str:
 
 def _reachable(host: str) -> str:
     """An address to connect to: all interfaces are also the loopback one."""
-    if host in ("::", "0.0.0.0"):  # noqa: S104 - compared, not bound
+    if host in (_ANY_6, _ANY_4):
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host

@@ -26,18 +26,27 @@ class _Offer:
     form: Format
     media_type: str
     version: str
+    escaping: str = ""
+    """What the names of metrics have gone through; "" in versions that do not tell it."""
 
     @property
     def content_type(self) -> str:
-        return f"{self.media_type}; version={self.version}; charset=utf-8"
+        told = f"; escaping={self.escaping}" if self.escaping else ""
+        return f"{self.media_type}; version={self.version}; charset=utf-8{told}"
 
 
+_OPENMETRICS: Final = "application/openmetrics-text"
+# Our names hold nothing that needs escaping, so they are what both of these schemes make of them. Of the others `dots`
+# would double underscores; who asks for one of those gets `underscores`, which the page names as the default.
+_ESCAPINGS: Final = ("underscores", "allow-utf-8")
 _TEXT: Final = _Offer(Format.TEXT, "text/plain", "0.0.4")
-# The newest version first: it is taken by a client that names none. 2.0.0 is not final, so it is not answered to.
+# Of those that a client likes equally the first is taken. OpenMetrics 2.0.0 is not final, so it is not answered to.
 _OFFERS: Final = (
     _TEXT,
-    _Offer(Format.OPENMETRICS, "application/openmetrics-text", "1.0.0"),
-    _Offer(Format.OPENMETRICS, "application/openmetrics-text", "0.0.1"),
+    *(_Offer(Format.OPENMETRICS, _OPENMETRICS, "1.0.0", escaping) for escaping in _ESCAPINGS),
+    _Offer(Format.OPENMETRICS, _OPENMETRICS, "0.0.1"),
+    # Differs from 0.0.4 in how names outside of letters, digits and underscores are written; there are none here.
+    *(_Offer(Format.TEXT, "text/plain", "1.0.0", escaping) for escaping in _ESCAPINGS),
 )
 
 # A list's members, and a member's parameters: commas and semicolons inside quotes do not count.
@@ -45,6 +54,7 @@ _MEMBER: Final = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*(?:"|$))+')
 _PARAMETER: Final = re.compile(r'(?:[^;"]|"(?:[^"\\]|\\.)*(?:"|$))+')
 _LONGEST: Final = 1_000
 """What of a header is read; five times what Prometheus sends."""
+# More digits than the three of RFC 9110 are taken for what they say; a number beyond 1 is none.
 _QVALUE: Final = re.compile(r"0(?:\.[0-9]*)?|1(?:\.0*)?|\.[0-9]+")
 
 
@@ -61,11 +71,14 @@ class _Wish:
 def negotiate(accept: str | None, accept_encoding: str | None) -> Answer:
     """The answer to the two headers; None where there is none. Several fields of a name are joined with commas."""
     offer = _best_offer(tuple(_wishes(accept or "")))
-    return Answer(offer.form, offer.content_type, _wants_gzip(accept_encoding))
+    return Answer(offer.form, offer.content_type, wants_gzip(accept_encoding))
 
 
 def _best_offer(wishes: tuple[_Wish, ...]) -> _Offer:
-    """The offer with the greatest q; among equals what is named most exactly, then what is named first, then text."""
+    """The offer with the greatest q; among equals what is named most exactly, then what is named first, then text.
+
+    Without any that is acceptable, text 0.0.4: Prometheus' page calls it the last resort.
+    """
     best, best_rank = _TEXT, (0.0, 0, 0)
     for offer in _OFFERS:
         fitting = [
@@ -90,22 +103,48 @@ def _exactness(wish: _Wish, offer: _Offer) -> int | None:
         return 2
     if wish.value != offer.media_type:
         return None
-    version = wish.parameters.get("version")
-    if version is None:
-        return 3
-    return 4 if version == offer.version else None
+    asked = dict(wish.parameters)
+    if asked.get("escaping") not in _ESCAPINGS or not offer.escaping:
+        asked.pop("escaping", None)
+    told = {"version": offer.version, "charset": "utf-8", "escaping": offer.escaping}
+    # Parameters that nobody knows are passed over: `escaping` was one of them when the first servers met it.
+    matches = [asked[name].lower() == value for name, value in told.items() if name in asked]
+    return 3 + len(matches) if all(matches) else None
 
 
-def _wants_gzip(accept_encoding: str | None) -> bool:
-    """Whether gzip is acceptable and at least as welcome as no coding at all (RFC 9110, 12.5.3)."""
+@lru_cache(maxsize=64)
+def preferred(accept: str, media_types: tuple[str, ...]) -> str:
+    """Which of `media_types` an Accept header prefers; the first one if it has no preference, or wants none of them."""
+    wishes = tuple(_wishes(accept))
+
+    def rank(media_type: str) -> tuple[float, int]:
+        ranges = {"*/*": 1, media_type.partition("/")[0] + "/*": 2, media_type: 3}
+        fitting = [(ranges[wish.value], wish.q) for wish in wishes if wish.value in ranges]
+        exactness, q = max(fitting, default=(0, 0.0))
+        return q, exactness
+
+    return max(media_types, key=rank)
+
+
+@lru_cache(maxsize=64)
+def wants_gzip(accept_encoding: str | None) -> bool:
+    """Whether gzip is acceptable and at least as welcome as no coding at all (RFC 9110, 12.5.3).
+
+    Who refuses to have no coding, and says nothing of gzip, gets gzip: that is the one of the two not refused.
+    """
     q = {wish.value: wish.q for wish in reversed(tuple(_wishes(accept_encoding or "")))}
-    gzip = q.get("gzip", q.get("x-gzip", q.get("*", 0.0)))
-    return gzip > 0 and gzip >= q.get("identity", 0.0)
+    gzip = q.get("gzip", q.get("x-gzip", q.get("*")))
+    identity = q.get("identity", q.get("*"))
+    if gzip is None:
+        return identity == 0
+    return gzip > 0 and gzip >= (identity or 0)
 
 
 def _wishes(header: str) -> Iterator[_Wish]:
     """The members of a header; those whose q is no number from 0 to 1 are left out."""
-    for member in _MEMBER.findall(header[:_LONGEST]):
+    if len(header) > _LONGEST:
+        header = header[:_LONGEST].rpartition(",")[0]  # half a member can say the opposite: gzip;q=0
+    for member in _MEMBER.findall(header):
         value, *rest = (part.strip() for part in _PARAMETER.findall(member) or [""])
         parameters = {}
         for text in rest:

@@ -8,8 +8,8 @@ from starlette.responses import PlainTextResponse, Response
 from exporter.errors import ExporterError
 from exporter.metrics.instruments import Instruments
 from exporter.web.heartbeat import Heartbeat
-from exporter.web.negotiation import negotiate
 from exporter.web.routing import Endpoint, Served
+from exporter.web.scrapes import scrapes
 from exporter.web.state import WebState
 
 HEALTHY_PATH: Final = "/-/healthy"
@@ -17,31 +17,19 @@ READY_PATH: Final = "/-/ready"
 RELOAD_PATH: Final = "/-/reload"
 CONFIG_PATH: Final = "/config"
 
+_NO_LIFECYCLE: Final = "Reloading by HTTP is off: --web.enable-lifecycle turns it on; SIGHUP reloads in any case.\n"
 _NO_STORE: Final = {"cache-control": "no-store"}
 
 
 def operations(state: WebState, telemetry_path: str) -> list[Served]:
     """The routes of this room."""
-    routes = [
-        Served(telemetry_path, "metrics", _metrics(state.instruments)),
+    return [
+        Served(telemetry_path, "metrics", scrapes(state.instruments)),
         Served(HEALTHY_PATH, "healthy", _healthy(state.heartbeat)),
         Served(READY_PATH, "ready", _ready(state.instruments)),
         Served(CONFIG_PATH, "config", _config(state)),
+        Served(RELOAD_PATH, "reload", _reload(state), ("POST",)),
     ]
-    if state.web.enable_lifecycle:
-        routes.append(Served(RELOAD_PATH, "reload", _reload(state), ("POST",)))
-    return routes
-
-
-def _metrics(instruments: Instruments) -> Endpoint:
-    async def metrics(request: Request) -> Response:
-        answer = negotiate(_field(request, "accept"), _field(request, "accept-encoding"))
-        headers = {"content-type": answer.content_type, "vary": "Accept, Accept-Encoding"}
-        if answer.gzip:
-            headers["content-encoding"] = "gzip"
-        return Response(instruments.scrape(answer.form, gzip=answer.gzip), headers=headers)
-
-    return metrics
 
 
 def _healthy(heartbeat: Heartbeat) -> Endpoint:
@@ -71,7 +59,12 @@ def _config(state: WebState) -> Endpoint:
 
 
 def _reload(state: WebState) -> Endpoint:
+    """Without --web.enable-lifecycle it answers 403, as Prometheus and its Pushgateway do: 404 would leave people to
+    guess whether the path is wrong, the version old, or something switched off."""
+
     async def reload(_: Request) -> Response:
+        if not state.web.enable_lifecycle:
+            return PlainTextResponse(_NO_LIFECYCLE, 403, headers=_NO_STORE)
         try:
             await state.reload()
         except ExporterError as error:
@@ -79,9 +72,3 @@ def _reload(state: WebState) -> Endpoint:
         return PlainTextResponse("Reloaded.\n", headers=_NO_STORE)
 
     return reload
-
-
-def _field(request: Request, name: str) -> str | None:
-    """All fields of a name as one (RFC 9110, 5.3), None if there is none."""
-    values = request.headers.getlist(name)
-    return ",".join(values) if values else None

@@ -1,81 +1,126 @@
-"""Runs the application on sockets until told to stop: uvicorn without its signals, its log and its headers."""
+"""Runs the application on sockets until told to stop.
+
+uvicorn leads the application through its life and stops in good order; what is said on a connection is our own, because
+uvicorn limits neither the size of a head nor the time that it takes (`connection.py`).
+"""
 
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Callable, Generator, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import uvicorn
 from starlette.types import ASGIApp
 
-_KEEP_ALIVE_S: Final = 75
-"""Longer than the usual scrape intervals, so that Prometheus keeps its connection."""
-_SHUTDOWN_S: Final = 1
+from exporter.web.connections import Admit, Connections
+from exporter.web.limits import LIMITS, Limits
+from exporter.web.tls_listener import TlsListener
+
+_BACKLOG: Final = 1024
+
+
+class _Listener(Protocol):
+    def close(self) -> None: ...
 
 
 async def serve(
-    app: ASGIApp, sockets: Sequence[socket.socket], stop: asyncio.Event, on_ready: Callable[[], None] | None = None
+    app: ASGIApp,
+    sockets: Sequence[socket.socket],
+    stop: asyncio.Event,
+    on_ready: Callable[[], None] | None = None,
+    *,
+    tls: ssl.SSLContext | None = None,
+    admit: Admit | None = None,
+    refused: Callable[[int], None] | None = None,
+    limits: Limits = LIMITS,
 ) -> None:
-    """Serve `app` on bound `sockets` until `stop` is set; then finish what is being answered, but in a second or so.
+    """Serve `app` on bound stream sockets (TCP or unix) until `stop` is set; then finish what is being answered, but in
+    a second or so. The sockets are closed at the end.
 
-    `on_ready` is called once connections are accepted. The sockets are closed at the end.
+    `on_ready` is called once connections are accepted. With `tls` all sockets speak TLS. `admit` is asked about each
+    connection, after its handshake and before any byte is answered; False cuts it. `refused` is told the status of each
+    answer that `app` was not asked for, such as 400 and 431.
     """
     config = uvicorn.Config(
         app,
-        http="httptools",
         loop="none",
         ws="none",
         lifespan="on",
         interface="asgi3",
         log_config=None,
-        # What goes wrong in the application is logged there, once; a client's rubbish is not worth a line each time.
+        # What goes wrong in the application is logged there, once.
         log_level="critical",
-        access_log=False,
-        # Who asks is never taken from a header that anybody can send.
         proxy_headers=False,
-        server_header=False,
-        date_header=True,
-        timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=_SHUTDOWN_S,
     )
-    for sock in sockets:
-        if sock.family in (socket.AF_INET, socket.AF_INET6):
-            # Head and body are two writes; with Nagle's algorithm the second waits 40 ms for an acknowledgement.
-            # Connections inherit this, and asyncio sets it only if it can see that the socket's protocol is TCP.
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    server = _Server(config, on_ready)
-    serving = asyncio.ensure_future(server.serve(list(sockets)))
-    stopping = asyncio.ensure_future(stop.wait())
+    server = _Server(config, Connections(app, limits, admit, refused), tls, stop, on_ready)
     try:
-        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+        await server.serve(list(sockets))
     finally:
-        stopping.cancel()
-        server.should_exit = True
-        try:
-            await serving
-        finally:
-            server.abandon()
+        server.abandon()
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None] | None) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        connections: Connections,
+        tls: ssl.SSLContext | None,
+        stop: asyncio.Event,
+        on_ready: Callable[[], None] | None,
+    ) -> None:
         super().__init__(config)
+        self._connections = connections
+        self._tls = tls
+        self._stop = stop
         self._on_ready = on_ready
+        self._sweeping: asyncio.Task[None] | None = None
+        self._listeners: list[_Listener] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start accepting, and say so."""
-        await super().startup(sockets)
-        if self._on_ready is not None and self.started:
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            self.should_exit = True
+            return
+        self._listeners = [await self._listener(sock) for sock in sockets or ()]
+        self._sweeping = asyncio.create_task(self._connections.sweep())
+        self.started = True
+        if self._on_ready is not None:
             self._on_ready()
+
+    async def main_loop(self) -> None:
+        """Wait for the end; uvicorn would look ten times a second."""
+        await self._stop.wait()
+
+    async def _listener(self, sock: socket.socket) -> _Listener:
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            # With Nagle's algorithm the end of a longer answer waits 40 ms for an acknowledgement. Connections inherit
+            # this, and asyncio sets it only if it can see that the socket's protocol is TCP.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._tls is not None:
+            return TlsListener(sock, self._connections.new, self._tls, self._connections.limits)
+        return await asyncio.get_running_loop().create_server(self._connections.new, sock=sock, backlog=_BACKLOG)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         """Leave signals alone: uvicorn would raise them again after it has stopped, and end the program."""
         yield
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what is being answered; cut what is not done in time. uvicorn would look ten times a second."""
+        for listener in self._listeners:
+            listener.close()
+        for sock in sockets or ():
+            sock.close()
+        await self._connections.shut_down()
+        self.abandon()
+        await self.lifespan.shutdown()
+
     def abandon(self) -> None:
-        """Drop the connections whose clients did not take their answer in time."""
-        for connection in tuple(self.server_state.connections):
-            if connection.transport is not None:
-                connection.transport.abort()
+        """Cut the connections whose clients did not take their answer in time."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        for connection in tuple(self._connections.open):
+            connection.cancel()

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from exporter.zoho.credits import Credits
 from exporter.zoho.endpoints import Endpoint
 
 
@@ -14,6 +15,10 @@ class ApiObserver(Protocol):
 
     def request_failed(self, endpoint: Endpoint, reason: str, seconds: float) -> None:
         """No whole response came; `reason` is one of `exporter.zoho.errors.REASONS`."""
+        ...
+
+    def credits_told(self, told: Credits) -> None:
+        """A response told how many requests are left."""
         ...
 
     def rate_limited(self, endpoint: Endpoint, until_ms: int) -> None:
@@ -36,6 +41,9 @@ class SilentObserver:
         pass
 
     def request_failed(self, endpoint: Endpoint, reason: str, seconds: float) -> None:
+        pass
+
+    def credits_told(self, told: Credits) -> None:
         pass
 
     def rate_limited(self, endpoint: Endpoint, until_ms: int) -> None:

@@ -17,6 +17,8 @@ NOT_MENTIONED: Final = "Zoho's answer does not mention this agent"
 _LONGEST_TEXT: Final = 200
 _LONGEST_ID: Final = 32
 """As for ids that are named by flag or file; Zoho's have 14 to 17 digits."""
+_LATEST: Final = 253_402_300_800_000
+"""The year 10000, in ms UTC."""
 _KNOWN: Final = {status.word: status for status in KNOWN_STATUSES}
 
 
@@ -49,6 +51,9 @@ class RosterRow:
     name: str
     team: str
     status: Status | None
+    last_active: int | None = None
+    """Zoho's `lastActiveTime` (N-USERS), ms UTC; None if it is missing or makes no sense. No page says what it counts
+    as being active."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +193,8 @@ def _user(endpoint: Endpoint, row: object) -> UserRow:
     word = _text(endpoint, row, "onlineStatus")
     status = reported(word) if word and not word.isspace() else None
     name, team = _shown(_text(endpoint, row, "name")), _shown(_text(endpoint, row, "departmentName"))
-    return UserRow(key, RosterRow(agent_id, _optional_id(endpoint, row, "zuid"), name, team, status))
+    zuid, last_active = _optional_id(endpoint, row, "zuid"), _instant(row.get("lastActiveTime"))
+    return UserRow(key, RosterRow(agent_id, zuid, name, team, status, last_active))
 
 
 def _optional_id(endpoint: Endpoint, row: dict[str, object], key: str) -> str:
@@ -218,9 +224,14 @@ def _shown(text: str) -> str:
     return storable(text.strip())[:_LONGEST_TEXT]
 
 
+def _instant(value: object) -> int | None:
+    found = _count(value)
+    return found if found and found < _LATEST else None
+
+
 def _count(value: object) -> int | None:
     # Numbers arrive as text and in exponent form elsewhere in this API.
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 9:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 15:
         value = int(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)

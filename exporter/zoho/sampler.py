@@ -9,6 +9,7 @@ from typing import Final
 from exporter.clock import Clock
 from exporter.errors import ExporterError
 from exporter.model import ABSENT, AgentId, Kind, Poll, Status
+from exporter.steps import LIGHT, Steps, batches, taking_turns
 from exporter.zoho.client import VoiceClient
 from exporter.zoho.endpoints import Endpoint
 from exporter.zoho.errors import NoStatus
@@ -43,12 +44,12 @@ class Sampler:
         cancelled and its ApiError is raised. Raises NoStatus when every chunk was answered but no row of any carries
         a status. May be cancelled at any time.
         """
-        ids = list(dict.fromkeys(agent_ids))
+        found = await taking_turns(_nobody_yet(agent_ids))
+        ids = list(found)
         size = self._agents_per_request
         chunks = [ids[start : start + size] for start in range(0, len(ids), size)]
         # Wait before the poll and not in its middle: the readings of a poll should lie close together.
         await self._client.room(len(chunks), deadline)
-        found: dict[AgentId, Status] = dict.fromkeys(ids, ABSENT)
         # In this order, and rounded up below: time may pass between two looks, and `received` must not be too early.
         began, sent = self._clock.monotonic(), self._clock.now_ms()
         await self._all(iter(chunks), found, deadline)
@@ -83,3 +84,12 @@ class Sampler:
             # Only whom this chunk asked for: an answer may mention others.
             for agent_id in chunk:
                 found[agent_id] = answered.get(agent_id, ABSENT)
+
+
+def _nobody_yet(agent_ids: Sequence[str]) -> Steps[dict[AgentId, Status]]:
+    """Each of `agent_ids` once, as yet not answered for; for 50,000 of them it takes 10 ms."""
+    found: dict[AgentId, Status] = {}
+    for some in batches(agent_ids, 5 * LIGHT):
+        found.update(dict.fromkeys(some, ABSENT))
+        yield
+    return found

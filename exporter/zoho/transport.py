@@ -12,6 +12,7 @@ import httpx
 from exporter.clock import Clock
 from exporter.secret import Secret
 from exporter.zoho.answers import Answer, without_echo
+from exporter.zoho.credits import Credits, credits_told
 from exporter.zoho.endpoints import Endpoint, Origins
 from exporter.zoho.errors import ApiError, ConnectFailed, NotDecodable, RequestTimeout, TlsFailed, TooLarge
 from exporter.zoho.observer import ApiObserver
@@ -87,6 +88,9 @@ class Transport:
             self._failed(error, began)
             raise
         self._observer.request_done(endpoint, answer.status, self._clock.monotonic() - began)
+        told = credits_told(answer.headers)
+        if told != Credits():
+            self._observer.credits_told(told)
         return answer if token is None else without_echo(answer, token)
 
     async def _exchange(self, endpoint: Endpoint, request: httpx.Request) -> Answer:

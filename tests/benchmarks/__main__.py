@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from tests.benchmarks import appending, history, history_facts, polling, process, rendering
+from tests.benchmarks import abuse, appending, history, history_facts, polling, process, rendering
 from tests.benchmarks.measure import milliseconds, row
+from tests.benchmarks.web import run as web
 
 Part = Callable[[int], None]
 """Runs so many rounds of a comparison and prints its lines."""
@@ -86,7 +87,9 @@ _SHORT: Final[Mapping[str, Part]] = {
 def main() -> None:
     """Run the benchmarks in turn; each compares ways of doing the same side by side."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[*_SHORT, "history"], help="which ones; default: all", default=[])
+    parser.add_argument(
+        "parts", nargs="*", choices=[*_SHORT, "web", "abuse", "history"], help="which ones; default: all", default=[]
+    )
     parser.add_argument("--rounds", type=int, default=9, help="counted rounds of each comparison")
     parser.add_argument("--size", choices=history_facts.SIZES, default="year", help="of the history; large takes long")
     parser.add_argument(
@@ -94,13 +97,17 @@ def main() -> None:
     )
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="build the history here and leave it")
     given = parser.parse_args()
-    parts = given.parts or [*_SHORT, "history"]
+    parts = given.parts or [*_SHORT, "web", "abuse", "history"]
     print(f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {given.rounds} rounds")
     short = [part for part in _SHORT if part in parts]
     if short:
         print(row("what (CPU / wall)", "ours", "the plain way", None, "aim (ratio of CPU)"))
     for part in short:
         _SHORT[part](given.rounds)
+    if "web" in parts:
+        web.run()
+    if "abuse" in parts:
+        abuse.run()
     if "history" in parts:
         history.run(given.size, given.rounds, duckdb_1=given.duckdb, keep=given.keep)
 

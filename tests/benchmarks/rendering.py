@@ -15,7 +15,7 @@ from tests.benchmarks.chunk_server import agent_ids, status_word
 from tests.benchmarks.measure import Comparison, side_by_side
 
 AGENTS = 10_000
-_START = 1_700_000_000_000
+START = 1_700_000_000_000
 
 
 class PlainCollector:
@@ -39,19 +39,24 @@ class PlainCollector:
         yield from (status, since, seconds, changes)
 
 
-def instruments_with_agents() -> tuple[Instruments, TrackerState]:
-    """Instruments that have seen two polls of AGENTS agents."""
+def instruments_with_agents(number: int = AGENTS) -> tuple[Instruments, TrackerState]:
+    """Instruments that have seen two polls of so many agents."""
     instruments = Instruments(MetricsSettings(), PollSettings(), "0", "", clock=SystemClock())
-    agents = {agent_id: Agent(agent_id) for agent_id in agent_ids(AGENTS)}
+    agents = {agent_id: Agent(agent_id) for agent_id in agent_ids(number)}
     words = {status.word: status for status in KNOWN_STATUSES}
     state = NOTHING_TRACKED
     for turn in range(2):
-        sent = _START + turn * 15_000
+        sent = START + turn * 15_000
         readings = {agent_id: words[status_word(place, turn)] for place, agent_id in enumerate(agents)}
         poll = Poll(sent, sent + 200, readings)
         state, facts = advance(state, poll, agents, Pace.of_interval(15_000))
         instruments.poll_succeeded(poll, facts, state, 0.2)
     return instruments, state
+
+
+def text_body(instruments: Instruments) -> bytes:
+    """What has been published, in the text format, whatever its age."""
+    return instruments.exposition.body(Format.TEXT, gzip=False).whole
 
 
 def run(rounds: int) -> tuple[Comparison, Comparison]:
@@ -64,7 +69,7 @@ def run(rounds: int) -> tuple[Comparison, Comparison]:
         generate_latest(registry)
 
     def publish() -> None:
-        instruments.publish(_START + 30_000)
+        instruments.publish(START + 30_000)
 
     def hundred_scrapes() -> None:
         for _ in range(100):

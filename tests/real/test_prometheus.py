@@ -1,23 +1,20 @@
 """A real Prometheus scrapes a running `serve`: what it then knows is what Zoho's agents do."""
 
 import asyncio
-import contextlib
-import socket
 import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-import httpx
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter.clock import SystemClock
 from exporter.simulator.simulation import Presence
 from tests.support.faulty import staged
-from tests.support.programs import program, promtool
+from tests.support.programs import promtool
+from tests.support.prometheus import Prometheus, running_prometheus
 from tests.support.running import RunningExporter, exporting, settings_against, simulated, value
 
 CONFIG = """
@@ -31,66 +28,11 @@ scrape_configs:
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @asynccontextmanager
-async def prometheus_scraping(exporter: RunningExporter, directory: Path) -> AsyncIterator["Prometheus"]:
-    """A Prometheus with an empty database that scrapes `exporter` twice a second."""
-    config = directory / "prometheus.yml"
-    config.write_text(CONFIG.format(target=exporter.url.removeprefix("http://")))
-    port = free_port()
-    with (directory / "prometheus.log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                program("prometheus", "prometheus"),
-                f"--config.file={config}",
-                f"--storage.tsdb.path={directory / 'tsdb'}",
-                f"--web.listen-address=127.0.0.1:{port}",
-                "--storage.tsdb.retention.time=1h",
-            ],
-            stdout=log,
-            stderr=log,
-            stdin=subprocess.DEVNULL,
-        )
-        try:
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
-                yield Prometheus(http)
-        finally:
-            process.terminate()
-            process.wait(10)
-
-
-class Prometheus:
-    """Its query API."""
-
-    def __init__(self, http: httpx.AsyncClient) -> None:
-        self._http = http
-
-    async def query(self, expression: str) -> list[dict[str, Any]]:
-        """The vector that an instant query gives; empty while Prometheus is not up yet."""
-        with contextlib.suppress(httpx.TransportError):
-            answer = await self._http.get("/api/v1/query", params={"query": expression})
-            if answer.status_code == 200:
-                result: list[dict[str, Any]] = answer.json()["data"]["result"]
-                return result
-        return []
-
-    async def until(self, expression: str, wanted: object, *, seconds: float = 30.0) -> None:
-        """Ask until the answer, as {status label: number}, is `wanted`."""
-        loop = asyncio.get_running_loop()
-        give_up = loop.time() + seconds
-        while True:
-            answer = await self.query(expression)
-            numbers = {row["metric"].get("status", ""): float(row["value"][1]) for row in answer}
-            if numbers == wanted:
-                return
-            assert loop.time() < give_up, f"{expression} is {numbers}, not {wanted}"
-            await asyncio.sleep(0.2)
+async def prometheus_scraping(exporter: RunningExporter, directory: Path) -> AsyncIterator[Prometheus]:
+    """A Prometheus that scrapes `exporter` twice a second."""
+    async with running_prometheus(CONFIG.format(target=exporter.url.removeprefix("http://")), directory) as prometheus:
+        yield prometheus
 
 
 def test_prometheus_knows_the_agents_of_a_running_serve_and_forgets_who_leaves(tmp_path: Path) -> None:

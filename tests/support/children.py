@@ -5,7 +5,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -89,10 +89,12 @@ class Child:
 
 
 @asynccontextmanager
-async def child(*arguments: str, env: Mapping[str, str] | None = None, code: str = "") -> AsyncIterator[Child]:
+async def child(
+    *arguments: str, env: Mapping[str, str] | None = None, code: str = "", descriptors: Sequence[int] = ()
+) -> AsyncIterator[Child]:
     """`python -m exporter ARGUMENTS`, with no ZOHOVOICE_ variables but those of `env`; killed at the end if it lives.
 
-    `code` is run in place of the module, with the same arguments.
+    `code` is run in place of the module, with the same arguments. `descriptors` stay open in it.
     """
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ZOHOVOICE_")}
     process = await asyncio.create_subprocess_exec(
@@ -103,6 +105,7 @@ async def child(*arguments: str, env: Mapping[str, str] | None = None, code: str
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        pass_fds=descriptors,
     )
     assert process.stdout is not None
     assert process.stderr is not None

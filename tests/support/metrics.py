@@ -11,8 +11,9 @@ from exporter.metrics.text import Format
 from exporter.model import Agent, Poll, Roster, Status
 from exporter.settings import MetricsSettings, PollSettings
 from exporter.tracker import NOTHING_TRACKED, Pace, advance
+from exporter.zoho.credits import Credits
 from exporter.zoho.endpoints import Endpoint
-from tests.support.clock import FakeClock
+from tests.support.clock import HeldClock
 
 START = 1_700_000_000_000
 """When the tests' first poll is received: 2023-11-14T22:13:20Z."""
@@ -25,8 +26,8 @@ Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 class Polled:
     """Instruments that are fed with polls through the real tracker."""
 
-    def __init__(self, settings: MetricsSettings | None = None) -> None:
-        self.clock = FakeClock(START)
+    def __init__(self, settings: MetricsSettings | None = None, *, clock: HeldClock | None = None) -> None:
+        self.clock = clock or HeldClock(START)
         self.instruments = Instruments(
             settings or MetricsSettings(), PollSettings(), "1.2.3", "abcdef0", clock=self.clock
         )
@@ -59,7 +60,7 @@ class Polled:
     @property
     def series(self) -> Series:
         """What a scrape brings now."""
-        return read(self.instruments.scrape(Format.TEXT, gzip=False), Format.TEXT)
+        return read(self.instruments.scrape(Format.TEXT, gzip=False).whole, Format.TEXT)
 
     def value(self, name: str, /, **labels: str) -> float | None:
         """The value of one series, None if it is not there."""
@@ -101,10 +102,11 @@ def everything(instruments: Instruments) -> None:
     """Tell the instruments of everything but polls, once."""
     instruments.request_done(Endpoint.STATUSES, 200, 0.1)
     instruments.request_failed(Endpoint.USERS, "timeout", 10.0)
+    instruments.credits_told(Credits(remaining=1200, limit=5000))
     instruments.rate_limited(Endpoint.STATUSES, START + 600_000)
     instruments.token_refreshed(START + 3_600_000)
     instruments.token_refresh_failed("auth")
-    instruments.roster_refreshed(Roster({}, START, rows_ignored=2))
+    instruments.roster_refreshed(Roster({}, START, rows_ignored=2, last_active={"1": START - 60_000}))
     instruments.roster_failed("incomplete")
     instruments.poll_skipped()
     instruments.backoff(600.0)

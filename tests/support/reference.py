@@ -23,7 +23,7 @@ from exporter.metrics.families import FAMILIES, Family, Type
 from exporter.report.model import Column
 from exporter.simulator import control, kinds
 from exporter.zoho.endpoints import Endpoint
-from tests.support import datasette
+from tests.support import api_examples, datasette
 from tests.support.commands import Documented, every_command
 from tests.support.documents import ROOT, documents, read, table, with_regions
 from tests.support.examples import Examples
@@ -259,6 +259,10 @@ GENERATORS: Final[Mapping[str, Callable[[], str]]] = {
     "schema": schema,
     "views": datasette.view_columns,
     "canned queries": datasette.questions,
+    "api agents": api_examples.agents_example,
+    "api events": api_examples.events_example,
+    "api parameters": api_examples.parameters,
+    "api reports": api_examples.reports_example,
 }
 """What makes each generated region, by the name that its page gives it."""
 

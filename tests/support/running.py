@@ -97,16 +97,31 @@ class RunningExporter:
 
 
 @asynccontextmanager
-async def exporting(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[RunningExporter]:
-    """`serve` as a task; stopped in good order at the end of the context."""
+async def exporting(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    verify: ssl.SSLContext | None = None,
+    auth: tuple[str, str] | None = None,
+    reread: Callable[[], Settings] | None = None,
+    reload_asked: asyncio.Event | None = None,
+) -> AsyncIterator[RunningExporter]:
+    """`serve` as a task; stopped in good order at the end of the context. Its client uses `verify` and `auth`.
+
+    For `reread` and `reload_asked` see `exporter.app.serve`.
+    """
     stop, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
-    serving = asyncio.ensure_future(app.serve(settings, stop, clock=clock, on_ready=ready.set_result))
+    program = app.serve(
+        settings, stop, clock=clock, on_ready=ready.set_result, reread=reread, reload_asked=reload_asked
+    )
+    serving = asyncio.ensure_future(program)
     await asyncio.wait([serving, ready], return_when=asyncio.FIRST_COMPLETED)
     if serving.done():
         await serving
     (url,) = ready.result()
     # Without certificates: reading the system's takes longer than many a test.
-    async with httpx.AsyncClient(trust_env=False, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)) as http:
+    verify = verify or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    async with httpx.AsyncClient(trust_env=False, verify=verify, auth=auth) as http:
         try:
             yield RunningExporter(url, settings, http)
         finally:

@@ -22,6 +22,7 @@ _PAGES: Final[tuple[tuple[str, dict[str, str]], ...]] = (
     ("/metrics", _OPEN_METRICS),
     ("/-/healthy", {}),
     ("/-/ready", {}),
+    ("/config", {}),
     ("/no/such/page", {}),
 )
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 from exporter.clock import Clock, SystemClock
 from exporter.secret import Secret
 from exporter.settings import ApiSettings, AuthSettings
+from exporter.zoho.credits import Credits
 from exporter.zoho.endpoints import Endpoint
 from exporter.zoho.session import Session, open_session
 from tests.support.http_script import Handler, Reply, Request, ScriptedServer, scripted_server
@@ -27,6 +28,7 @@ class Noted:
 
     done: list[tuple[str, int]] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
+    credits: list[Credits] = field(default_factory=list)
     limited: list[tuple[str, int]] = field(default_factory=list)
     refreshed: list[int] = field(default_factory=list)
     refresh_failures: list[str] = field(default_factory=list)
@@ -36,6 +38,9 @@ class Noted:
 
     def request_failed(self, endpoint: Endpoint, reason: str, seconds: float) -> None:
         self.failed.append((endpoint.value, reason))
+
+    def credits_told(self, told: Credits) -> None:
+        self.credits.append(told)
 
     def rate_limited(self, endpoint: Endpoint, until_ms: int) -> None:
         self.limited.append((endpoint.value, until_ms))

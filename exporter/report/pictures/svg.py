@@ -1,6 +1,7 @@
 """The words that pictures are written in: escaped SVG elements, lengths, and text that fits its place. Pure."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from html import escape
 from typing import Final, TypeVar
 from unicodedata import combining, east_asian_width
@@ -73,6 +74,21 @@ def bar(title: str, *shapes: Svg) -> Svg:
     )
 
 
+def roving_bar(title: str, *shapes: Svg, reached: bool) -> Svg:
+    """As `bar`, for a page whose script moves the focus among the bars of a lane and shows what is said of them.
+
+    `reached`: the keyboard stops here before the script has moved on.
+    """
+    return tag(
+        "g",
+        f"<title>{words(title)}</title>",
+        *shapes,
+        class_="bar",
+        tabindex="0" if reached else "-1",
+        role="img",
+    )
+
+
 def hint() -> Svg:
     """Where the title of the bar that has the focus will stand."""
     return tag(
@@ -111,6 +127,7 @@ def _cells(character: str) -> float:
     return 1.9 if east_asian_width(character) in "WF" else 1
 
 
+@lru_cache(maxsize=1024)  # a name is fitted for each bar that is about it
 def fitted(text: str, room: float) -> str:
     """`text`, or as much of its beginning as fits into `room` units with an ellipsis; "" where not even that does."""
     if label_width(text) <= room:

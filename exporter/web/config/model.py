@@ -26,16 +26,21 @@ class TlsServer:
     """PEM."""
     client_auth: ClientAuth = ClientAuth.NONE
     client_ca: str | None = None
-    """PEM."""
+    """PEM; None: the system's authorities. A text without a certificate: nobody can show a good one."""
     client_allowed_sans: tuple[str, ...] | None = None
-    """None: every verified certificate will do."""
+    """None: every verified certificate will do. Otherwise a connection without a certificate that has one of them is
+    ended, also where certificates are asked for without being required, as upstream does."""
     min_version: str = "TLS12"
     max_version: str = "TLS13"
     ciphers: tuple[str, ...] = ()
-    """Go's names, for TLS 1.2 and before; empty: the default ones."""
+    """Go's names, for TLS 1.2 and before; empty: the default ones. Names of TLS 1.3 suites say nothing."""
     curve: str | None = None
     """Go's name."""
     prefer_server_ciphers: bool = True
+    certificate_name: str = "the certificate"
+    """How messages call `certificate`: the key of the file, with the path where it gives one."""
+    key_name: str = "the key"
+    """How messages call `key`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,9 @@ class RateLimit:
     """`rate_limit`: a token bucket."""
 
     interval_s: float
+    """More than 0."""
     burst: int
+    """Below 1, every request is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +61,24 @@ class WebConfig:
     http2: bool = True
     """Accepted and without effect: HTTP/1.1 is what is spoken here."""
     headers: tuple[tuple[str, str], ...] = ()
+    """Names as the file writes them. Values have no line breaks, and are sent in UTF-8."""
     users: Mapping[str, Secret] = field(default_factory=dict)
     """User name to bcrypt hash."""
     rate_limit: RateLimit | None = None
     files: tuple[Path, ...] = ()
     """What was read: the file itself and those it names."""
+    notes: tuple[str, ...] = ()
+    """What is accepted, as upstream accepts it, but is likely not what was meant; a sentence each, without the file."""
 
     @property
     def protected(self) -> bool:
-        """Whether whoever asks must log in or show a verified certificate."""
-        return bool(self.users) or (self.tls is not None and self.tls.client_auth is ClientAuth.REQUIRED)
+        """Whether whoever asks must log in or show a verified certificate.
+
+        A certificate of just any authority that the system trusts does not count: everybody can get one.
+        """
+        if self.users:
+            return True
+        tls = self.tls
+        if tls is None or tls.client_auth is not ClientAuth.REQUIRED:
+            return False
+        return tls.client_ca is not None or tls.client_allowed_sans is not None

@@ -1,18 +1,21 @@
 """The landing page: what this is, where things are, and how the polls go; no personal data."""
 
-import hashlib
-from base64 import b64encode
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from exporter.clock import utc_text
 from exporter.durations import format_duration_ms
-from exporter.metrics.polling import Polling
-from exporter.web.operations import HEALTHY_PATH, READY_PATH
+from exporter.metrics.polling import Failure, Polling
+from exporter.web.api.agents import AGENTS_PATH
+from exporter.web.operations import CONFIG_PATH, HEALTHY_PATH, READY_PATH
+from exporter.web.pages.board import BOARD_PATH
+from exporter.web.pages.policy import PAGE_HEADERS
+from exporter.web.pages.render import render
+from exporter.web.pages.words import reason_words
 from exporter.web.routing import Served
 from exporter.web.state import WebState
 
@@ -24,57 +27,73 @@ _WHAT: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A link of the page, relative to it: a proxy may put all of this under a path of its own."""
+
+    address: str
+    name: str
+    what: str
+
+
 def landing(state: WebState, telemetry_path: str) -> Served:
     """The route of the page."""
-    page = LandingPage(state.version, telemetry_path, (HEALTHY_PATH, READY_PATH))
+    places = places_of(telemetry_path)
 
     async def show(_: Request) -> Response:
-        body = page.render(state.instruments.polling, state.clock.now_ms(), fresh=state.instruments.fresh)
-        return HTMLResponse(body, headers={"content-security-policy": page.policy, "cache-control": "no-store"})
+        page = landing_page(
+            state.version,
+            state.instruments.polling,
+            state.clock.now_ms(),
+            fresh=state.instruments.fresh,
+            places=places,
+            why_not=state.access().why_not,
+        )
+        return HTMLResponse(page, headers=dict(PAGE_HEADERS))
 
     return Served("/", "landing", show)
 
 
-class LandingPage:
-    """Renders the page; its style is the only thing beside the text that the browser is allowed to use."""
+def places_of(telemetry_path: str) -> tuple[Place, ...]:
+    """Everything that can be asked for with a browser."""
+    found = (
+        (telemetry_path, "Metrics", "for Prometheus"),
+        (BOARD_PATH, "Board", "who is in which status now"),
+        ("/timeline", "Timeline", "who was in which status when"),
+        (AGENTS_PATH, "Agents as JSON", "the same as on the board, for programs"),
+        (CONFIG_PATH, "Configuration", "what is in force, without secrets"),
+        (HEALTHY_PATH, HEALTHY_PATH, "whether the program works, for probes"),
+        (READY_PATH, READY_PATH, "whether a poll has been complete, for probes"),
+    )
+    return tuple(Place(path.removeprefix("/"), name, what) for path, name, what in found)
 
-    def __init__(self, version: str, telemetry_path: str, probes: Sequence[str]) -> None:
-        pages = Environment(
-            loader=PackageLoader("exporter.web.pages"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        style = pages.get_template("style.css").render()
-        self._template = pages.get_template("landing.html")
-        self._fixed = {"version": version, "telemetry_path": telemetry_path, "probes": probes, "style": style}
-        fingerprint = b64encode(hashlib.sha256(style.encode()).digest()).decode()
-        self.policy = (
-            f"default-src 'none'; style-src 'sha256-{fingerprint}'; img-src data:; "
-            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-        )
-        """The Content-Security-Policy that goes with the page."""
 
-    def render(self, polling: Polling, now_ms: int, *, fresh: bool) -> str:
-        """The page at `now_ms`; `fresh` tells whether the last good poll is still shown."""
-        return self._template.render(
-            **self._fixed,
-            state=_state(polling, fresh=fresh),
-            good=polling.up,
-            facts=_facts(polling, now_ms),
-            failures=[
-                {
-                    "what": _WHAT.get(failure.what, failure.what),
-                    "reason": failure.reason,
-                    "times": failure.times,
-                    "first": utc_text(failure.first),
-                    "last": utc_text(failure.last),
-                }
-                for failure in polling.failures
-            ],
-            now=utc_text(now_ms),
-        )
+def landing_page(
+    version: str, polling: Polling, now_ms: int, *, fresh: bool, places: Sequence[Place], why_not: str
+) -> str:
+    """The page at `now_ms`; `fresh` tells whether the last good poll is still shown, `why_not` see `Access`."""
+    return render(
+        "landing.html",
+        version=version,
+        state=_state(polling, fresh=fresh),
+        good=polling.up and fresh,
+        facts=_facts(polling, now_ms),
+        places=places,
+        why_not=why_not,
+        failures=[_failure(failure) for failure in polling.failures],
+        now=utc_text(now_ms),
+    )
+
+
+def _failure(failure: Failure) -> dict[str, object]:
+    return {
+        "what": _WHAT.get(failure.what, failure.what),
+        "words": reason_words(failure.reason),
+        "reason": failure.reason,
+        "times": failure.times,
+        "first": utc_text(failure.first),
+        "last": utc_text(failure.last),
+    }
 
 
 def _state(polling: Polling, *, fresh: bool) -> str:

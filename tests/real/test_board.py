@@ -1,0 +1,217 @@
+"""The board in a real Chromium: how it keeps up with the exporter, and what it says when it cannot."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Route
+
+from exporter.clock import SystemClock
+from exporter.settings import WebSettings
+from exporter.simulator.kinds import Fault, FaultKind
+from exporter.simulator.simulation import SimulationSettings
+from exporter.web.access import Access
+from exporter.zoho.errors import REASONS
+from tests.support.boards import BANNER, FIRST, PEOPLE, board, groups, numbers, published
+from tests.support.pages import Pages, PolledNow, browser_pages
+from tests.support.running import exporting, settings_against, simulated, value
+from tests.support.web import running
+
+SHOWN = "document.querySelectorAll('.person').length === 12"
+
+
+@pytest.fixture(scope="module")
+def pages() -> Iterator[Pages]:
+    with browser_pages() as found:
+        yield found
+
+
+# --- with the whole program -------------------------------------------------------------------------------------------
+
+
+def test_a_change_is_on_the_board_within_a_second_of_the_poll_that_saw_it(pages: Pages, tmp_path: Path) -> None:
+    async def check() -> None:
+        calm = SimulationSettings(agents=12, calls_per_agent_hour=0, shifts_around=SystemClock().now_ms())
+        async with (
+            simulated(calm) as simulator,
+            exporting(settings_against(simulator, tmp_path)) as exporter,
+            pages.open(f"{exporter.url}/board") as opened,
+        ):
+            await opened.until(SHOWN)
+            agent = simulator.simulation.agents[4]
+            for word in ("Busy", "On Break", "On Call"):
+                simulator.simulation.set_status(agent.agent_id, word)
+                seen_at: float = await opened.page.evaluate(
+                    """([name, word]) => new Promise((done) => {
+                        const look = () => {
+                            const group = [...document.querySelectorAll('.group')].find(
+                                (one) => one.querySelector('.word').textContent === word);
+                            const names = [...(group?.querySelectorAll('.name') ?? [])];
+                            if (names.some((one) => one.textContent === name)) done(Date.now());
+                            else requestAnimationFrame(look);
+                        };
+                        look();
+                    })""",
+                    [agent.name, word],
+                )
+                answer = (await exporter.http.get(f"{exporter.url}/api/v1/agents")).json()
+                (row,) = [row for row in answer["rows"] if row["agent_id"] == agent.agent_id]
+                assert row["status"] == word
+                polled_at: float = await opened.page.evaluate("Date.parse", row["since"])
+                assert 0 <= seen_at - polled_at < 1000
+            assert opened.complaints == []
+
+    pages.run(check())
+
+
+def test_numbers_and_agents_are_those_of_the_metrics_and_of_the_api(pages: Pages, tmp_path: Path) -> None:
+    async def check() -> None:
+        async with (
+            simulated() as simulator,
+            exporting(settings_against(simulator, tmp_path, interval_s=30)) as exporter,
+        ):
+            samples = await exporter.until(lambda now: value(now, "zohovoice_up") == 1)
+            answer = (await exporter.http.get(f"{exporter.url}/api/v1/agents")).json()
+            async with pages.open(f"{exporter.url}/board") as opened:
+                await opened.until(SHOWN)
+                for word, count in (await numbers(opened)).items():
+                    assert float(count) == value(samples, "zohovoice_agents", status=word)
+                shown = await groups(opened)
+                assert sorted((name, word) for word, names in shown.items() for name in names) == sorted(
+                    (row["name"], row["status"]) for row in answer["rows"]
+                )
+                assert opened.complaints == []
+
+    pages.run(check())
+
+
+def test_the_board_says_when_the_simulator_hangs_and_when_it_is_back(pages: Pages, tmp_path: Path) -> None:
+    async def check() -> None:
+        async with (
+            simulated() as simulator,
+            exporting(settings_against(simulator, tmp_path)) as exporter,
+            pages.open(f"{exporter.url}/board") as opened,
+        ):
+            await opened.until(SHOWN)
+            assert await opened.texts(BANNER) == []
+            simulator.switchboard.set("*", Fault(FaultKind.HANG))
+            await opened.until("document.querySelector('.banner')?.innerText.includes('did not answer in time')")
+            # An old status is never shown as a present one.
+            await opened.until("document.querySelectorAll('.person').length === 0")
+            await opened.until("document.querySelector('.banner')?.innerText.includes('is not known')")
+            (title,) = await opened.texts(BANNER)
+            assert re.fullmatch(r"Polls have failed since \d\d:\d\d:\d\d: Zoho did not answer in time\.", title)
+            assert set((await numbers(opened)).values()) == {"–"}
+            assert await opened.violations() == []
+            simulator.switchboard.clear()
+            await opened.until(SHOWN)
+            await opened.until("document.querySelector('.banner') === null")
+            assert await opened.texts("#news") == ["Polls work, and the agents are up to date."]
+            assert opened.complaints == []
+
+    pages.run(check())
+
+
+def test_the_board_outlives_a_restart_of_the_exporter(pages: Pages, tmp_path: Path) -> None:
+    async def check() -> None:
+        async with simulated() as simulator:
+            settings = settings_against(simulator, tmp_path)
+            async with pages.open() as opened:
+                async with exporting(settings) as exporter:
+                    await opened.page.goto(f"{exporter.url}/board?team=Support")
+                    await opened.until("document.querySelectorAll('.person').length > 0")
+                    address = exporter.url.removeprefix("http://")
+                await opened.until("document.querySelector('.banner')?.innerText.includes('connection')")
+                (title,) = await opened.texts(BANNER)
+                assert re.fullmatch(r"The connection to the exporter is lost since \d\d:\d\d:\d\d\.", title)
+                # Nobody is left to say how old it is: the page itself withholds what is too old.
+                await opened.until("document.querySelectorAll('.person').length === 0")
+                again = replace(settings, web=WebSettings(listen_addresses=(address,)))
+                async with exporting(again):
+                    await opened.until("document.querySelectorAll('.person').length > 0", seconds=20)
+                    await opened.until("document.querySelector('.banner') === null")
+                    assert await opened.page.locator("#team-filter :checked").count() == 1
+                refused = "net::ERR_(CONNECTION_REFUSED|INCOMPLETE_CHUNKED_ENCODING|CONNECTION_RESET|EMPTY_RESPONSE)"
+                assert [one for one in opened.complaints if not re.search(refused, one)] == []
+
+    pages.run(check())
+
+
+def test_a_board_loads_itself_anew_when_the_exporter_comes_back_as_another_version(pages: Pages) -> None:
+    async def newer(route: Route) -> None:
+        if route.request.method == "HEAD":
+            await route.fulfill(headers={"etag": '"another-version"'})
+        else:
+            await route.fallback()
+
+    async def check() -> None:
+        polled = PolledNow()
+        polled.poll(FIRST, PEOPLE)
+        async with board(pages, polled) as (opened, served):
+            await opened.page.route("**/static/live.js*", newer)
+            await opened.page.route("**/api/v1/agents", lambda route: route.abort(), times=1)
+            async with opened.page.expect_event("load"):
+                published(polled, served, FIRST, PEOPLE)
+            await opened.until("document.querySelectorAll('.person').length === 5")
+
+    pages.run(check())
+
+
+# --- who may see it ---------------------------------------------------------------------------------------------------
+
+
+def test_a_board_that_may_no_longer_be_seen_says_why(pages: Pages) -> None:
+    async def check() -> None:
+        now = [Access(open=True)]
+        polled = PolledNow()
+        polled.poll(FIRST, PEOPLE)
+        async with board(pages, polled, server={"access": lambda: now[0]}) as (opened, served):
+            now[0] = Access(open=False, why_not="Pages are turned off.")
+            served.state.updates.tell()
+            await opened.until("document.querySelector('.banner') !== null")
+            assert await opened.texts(".banner") == [
+                "The exporter does not let this page see the agents. "
+                "Pages are turned off. Reload the page when that has changed."
+            ]
+            assert all("403" in one for one in opened.complaints), opened.complaints
+
+    pages.run(check())
+
+
+def test_without_scripts_the_board_says_what_it_needs_and_where_else_to_look(pages: Pages) -> None:
+    async def check() -> None:
+        polled = PolledNow()
+        polled.poll(FIRST, PEOPLE)
+        async with (
+            running(polled) as served,
+            pages.open(f"http://127.0.0.1:{served.port}/board", javascript=False) as opened,
+        ):
+            assert await opened.page.locator("noscript a").count() == 2
+            assert (await opened.texts("noscript strong")) == ["This page needs JavaScript."]
+            assert opened.complaints == []
+
+    pages.run(check())
+
+
+def test_every_reason_of_a_failed_poll_has_words(pages: Pages) -> None:
+    async def check() -> None:
+        polled = PolledNow()
+        polled.poll(FIRST, PEOPLE)
+        async with board(pages, polled) as (opened, _):
+            said = await opened.page.evaluate(
+                """async (reasons) => {
+                    const { trouble } = await import(document.querySelector('script').src.replace('board', 'banner'));
+                    const since = new Date().toISOString();
+                    const failing = { last_poll: since, at: null, failing_since: since, fresh_until: null };
+                    return reasons.map((failure) =>
+                        trouble({ ...failing, failure }, { state: 'live' }, true, Date.now()).title);
+                }""",
+                list(REASONS),
+            )
+            for reason, title in zip(REASONS, said, strict=True):
+                assert re.fullmatch(r"Polls have failed since [\d:]{8}: .*Zoho.*\.", title)
+                assert reason not in title.split()
+
+    pages.run(check())
