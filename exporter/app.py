@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import platform
 import signal
-import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -18,36 +18,21 @@ from exporter.daemon import DaemonThread
 from exporter.history.connection import IMPOSSIBLE, impossible
 from exporter.history.writer import HistoryWriter, RunInfo
 from exporter.metrics.instruments import Instruments
-from exporter.model import EndReason, Roster, TrackerState
-from exporter.notify import Notifier
-from exporter.poller import Poller
+from exporter.model import EndReason, TrackerState
+from exporter.program import LAST_WRITES_S, Parts, Program
 from exporter.recorder import Recorder, RecorderObserver
-from exporter.reloading import Reloader, roster_choice
-from exporter.retention import keep_within
-from exporter.roster import RosterChoice, RosterKeeper
+from exporter.reloading import roster_choice
 from exporter.settings import HistorySettings, Settings
 from exporter.settings_text import effective
 from exporter.surroundings import NO_SURROUNDINGS, Surroundings
-from exporter.web.access import Access, access, all_loopback
-from exporter.web.app import create_app
-from exporter.web.edge import REFUSED
-from exporter.web.heartbeat import Heartbeat
-from exporter.web.listen import listeners, urls
+from exporter.web.protection.security import WebSecurity
 from exporter.web.reports.client import ReportProcess
-from exporter.web.security import WebSecurity
-from exporter.web.server import serve as serve_web
-from exporter.web.state import WebState
-from exporter.web.updates import Updates
+from exporter.web.serving.listen import listeners
 from exporter.zoho.endpoints import Endpoint
-from exporter.zoho.roster import read_roster
-from exporter.zoho.session import Session, open_session
-from exporter.zoho.throttle import WINDOW_S, Budget, lengthened_interval_s, requests_per_poll
+from exporter.zoho.session import open_session
+from exporter.zoho.throttle import WINDOW_S, Budget, requests_per_poll
 
 log: Final = logging.getLogger(__name__)
-
-_LAST_WRITES_S: Final = 1.5
-"""How long a stopping program tries to write what is queued, and then to close the history; SIGTERM must end it within
-five seconds."""
 
 
 def run(settings: Settings, reread: Callable[[], Settings], surroundings: Surroundings = NO_SURROUNDINGS) -> int:
@@ -62,9 +47,16 @@ def run(settings: Settings, reread: Callable[[], Settings], surroundings: Surrou
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, stop.set)
         loop.add_signal_handler(signal.SIGHUP, reload_asked.set)
-        await serve(settings, stop, reread=reread, reload_asked=reload_asked, surroundings=surroundings)
+        await serve(
+            settings,
+            stop,
+            on_ready=_leave_modules_alone,
+            reread=reread,
+            reload_asked=reload_asked,
+            surroundings=surroundings,
+        )
 
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(main())
     return 0
 
@@ -115,18 +107,10 @@ async def serve(
                 reports = ReportProcess(
                     settings.history.db, settings.history.classes, clock=clock, environment=surroundings.environment
                 )
-                program = _Program(
-                    settings,
-                    clock,
-                    instruments,
-                    recorder,
-                    session,
-                    choice,
-                    security,
-                    reports,
-                    reread,
-                    surroundings.notifier,
+                parts = Parts(
+                    settings, clock, instruments, recorder, session, choice, security, reports, surroundings.notifier
                 )
+                program = Program(parts, reread)
                 try:
                     await program.run(sockets, stop, reload_asked or asyncio.Event(), on_ready)
                 finally:
@@ -134,148 +118,6 @@ async def serve(
     finally:
         for listener in sockets:
             listener.close()
-
-
-class _Program:
-    """The loops of one run, started and stopped together."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        clock: Clock,
-        instruments: Instruments,
-        recorder: Recorder,
-        session: Session,
-        choice: RosterChoice,
-        security: WebSecurity,
-        reports: ReportProcess,
-        reread: Callable[[], Settings] | None,
-        notifier: Notifier,
-    ) -> None:
-        self._settings = settings
-        self._clock = clock
-        self._instruments = instruments
-        self._recorder = recorder
-        self._security = security
-        self._updates = Updates()
-        self._reports = reports
-        self._notifier = notifier
-        self._poller = Poller(
-            session.sampler,
-            recorder,
-            instruments,
-            clock,
-            state=recorder.resumed,
-            resumed_end=recorder.resumed_end,
-            interval_s=_interval_for(settings),
-            timeout_s=settings.api.timeout_s,
-            publish=self._publish,
-        )
-        self._keeper = RosterKeeper(
-            choice,
-            lambda deadline: read_roster(session.client, deadline, clock),
-            self._poller.use,
-            instruments,
-            clock,
-        )
-        self._reloader = Reloader(
-            settings,
-            choice,
-            reread=reread or (lambda: settings),
-            web_config=security,
-            use=self._use,
-            observer=instruments,
-            publish=self._publish,
-            announced=notifier.reloading,
-        )
-        if choice.needs_listing and recorder.resumed.agents:
-            # Polls need not wait for the roster: those who were tracked are asked for until it says otherwise.
-            self._poller.use(Roster({name: tracked.agent for name, tracked in recorder.resumed.agents.items()}, 0))
-
-    async def run(
-        self,
-        sockets: Sequence[socket.socket],
-        stop: asyncio.Event,
-        reload_asked: asyncio.Event,
-        on_ready: Callable[[tuple[str, ...]], None],
-    ) -> None:
-        await self._publish()
-        addresses = urls(sockets, "https" if self._security.tls else "http")
-        app = create_app(self._web_state(loopback=all_loopback(sockets)))
-        last_writes, last_answers = asyncio.Event(), asyncio.Event()
-
-        def ready() -> None:
-            log.info("listening", extra={"fields": {"addresses": ",".join(addresses)}})
-            self._notifier.ready()
-            on_ready(addresses)
-
-        async with asyncio.TaskGroup() as group:
-            group.create_task(
-                serve_web(
-                    app,
-                    sockets,
-                    last_answers,
-                    ready,
-                    tls=self._security.tls,
-                    admit=self._security.admit,
-                    refused=lambda code: self._instruments.requests.answered(REFUSED, code),
-                )
-            )
-            recording = group.create_task(self._recorder.run(last_writes))
-            loops = [
-                group.create_task(self._keeper.run(stop)),
-                group.create_task(self._poller.run(stop)),
-                group.create_task(self._reloader.when_asked(reload_asked, stop)),
-                group.create_task(self._security.watch(stop, self._reloader.web_config_reread)),
-            ]
-            if self._settings.history.retention_ms is not None:
-                retention = keep_within(self._settings.history.retention_ms, self._recorder, self._clock, stop)
-                loops.append(group.create_task(retention))
-            await stop.wait()
-            log.info("stopping")
-            self._notifier.stopping()
-            self._updates.close()
-            await asyncio.wait(loops)
-            self._recorder.polls_have_ended(failing=self._poller.failing)
-            last_writes.set()
-            last_answers.set()
-            await asyncio.wait([recording], timeout=_LAST_WRITES_S)
-            recording.cancel()
-
-    def _web_state(self, *, loopback: bool) -> WebState:
-        web = self._settings.web
-
-        def personal() -> Access:
-            return access(web.pages, loopback=loopback, protected=self._security.config.protected)
-
-        return WebState(
-            web=web,
-            instruments=self._instruments,
-            clock=self._clock,
-            heartbeat=Heartbeat(self._clock, self._notifier.alive),
-            version=__version__,
-            updates=self._updates,
-            security=self._security,
-            access=personal,
-            reports=self._reports,
-            config_text=lambda: self._reloader.text,
-            reload=self._reloader.reload,
-        )
-
-    def _use(self, settings: Settings, choice: RosterChoice) -> None:
-        """Put in force what a reload can change."""
-        self._instruments.use_poll(settings.poll)
-        self._poller.use_interval(_interval_for(settings))
-        self._keeper.use_choice(choice)
-
-    async def _publish(self) -> None:
-        await self._instruments.publish_in_steps(self._clock.now_ms())
-        self._updates.tell()
-
-
-def _interval_for(settings: Settings) -> Callable[[int], float]:
-    """The seconds between two polls, by the number of agents."""
-    return lambda agents: lengthened_interval_s(agents, settings.api, settings.poll.interval_s)
 
 
 def open_history(settings: HistorySettings, run: RunInfo) -> HistoryWriter:
@@ -314,7 +156,7 @@ async def _recorder(
             yield recorder
         finally:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LAST_WRITES_S):
+                async with asyncio.timeout(LAST_WRITES_S):
                     await recorder.close(EndReason.SHUTDOWN)
     finally:
         thread.shutdown()
@@ -348,7 +190,16 @@ def _boot_id() -> str:
     return ""
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def _leave_modules_alone(_: tuple[str, ...]) -> None:
+    """Let the garbage collector pass over what is there when the program serves: modules, which never become garbage.
+
+    To look at them all takes some 15 ms each time, in which the event loop stands still.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """uvloop where it is installed; it answers scrapes in less time, and nothing depends on it."""
     try:
         import uvloop

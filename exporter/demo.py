@@ -36,7 +36,7 @@ from exporter.simulator.faults import Switchboard
 from exporter.simulator.server import RunningSimulator, run_simulator
 from exporter.simulator.simulation import Simulation, SimulationSettings
 from exporter.surroundings import Surroundings
-from exporter.web.listen import bind, parse_listen_address
+from exporter.web.serving.listen import bind, parse_listen_address
 
 _DB: Final = "zohovoice.db"
 _NOTE: Final = "demo.json"
@@ -273,7 +273,9 @@ def _welcome(urls: tuple[str, ...], simulator: RunningSimulator, stage: _Stage) 
     db = shlex.quote(str(stage.db))
     lines = [
         "",
-        f"  exporter    {urls[0]}/           (metrics: {urls[0]}/metrics)",
+        f"  board       {urls[0]}/board",
+        f"  timeline    {urls[0]}/timeline",
+        f"  metrics     {urls[0]}/metrics",
         f"  simulator   {simulator.url}  ({stage.agents} agents, a poll every {_INTERVAL_S:g} s)",
         f"  data        {stage.directory}            (--fresh begins anew)",
         "",

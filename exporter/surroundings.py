@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from exporter.notify import Notifier
-from exporter.web.systemd import Handed
+from exporter.web.serving.systemd import Handed
 
 
 @dataclass(frozen=True, slots=True)

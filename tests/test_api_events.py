@@ -272,7 +272,7 @@ def test_a_reader_that_is_gone_leaves_nothing_behind_also_if_it_took_nothing() -
 def test_so_many_streams_are_enough_and_who_leaves_makes_room() -> None:
     async def check() -> None:
         app = create_app(web_state(Polled()))
-        connections = [Connection(app) for _ in range(500)]
+        connections = [Connection(app) for _ in range(100)]
         await connections[-1].until(lambda: all(connection.told == [0] for connection in connections))
         one_more = Connection(app)
         await asyncio.wait_for(one_more.answering, 5)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from exporter.model import AVAILABLE
 from exporter.settings import Pages, WebSettings
 from exporter.web.access import Access, access, all_loopback, names_this_machine
-from exporter.web.listen import bind, parse_listen_address
+from exporter.web.serving.listen import bind, parse_listen_address
 from tests.support.metrics import Polled
 from tests.support.web import Running, raw, with_server
 

@@ -14,10 +14,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from exporter.errors import ExporterError
 from exporter.settings import WebSettings
 from exporter.web.config.model import WebConfig
-from exporter.web.limits import LIMITS, Limits
 from exporter.web.places import Places
+from exporter.web.protection.security import WebSecurity
 from exporter.web.reports.request import ReportReply, ReportRequest
-from exporter.web.security import WebSecurity
+from exporter.web.serving.limits import LIMITS, Limits
 from tests.support.certificates import LOCAL, authority
 from tests.support.serving import LOOPS, Echo, Serving, answers, served, serving, until, whole
 from tests.support.web import Running, raw, with_server

@@ -10,8 +10,8 @@ import pytest
 
 from exporter.errors import ExporterError, UsageError
 from exporter.web.app import create_app
-from exporter.web.listen import ListenAddress, bind, parse_listen_address, urls
-from exporter.web.server import serve
+from exporter.web.serving.listen import ListenAddress, bind, parse_listen_address, urls
+from exporter.web.serving.server import serve
 from tests.support.metrics import Polled
 from tests.support.web import web_state
 

@@ -16,9 +16,9 @@ from hypothesis import given
 
 from exporter.secret import Secret
 from exporter.web.config.model import WebConfig
-from exporter.web.login import MOST_WAITING, MOST_WAITING_PER_CLIENT, Check, Login, Remembered, credentials
-from exporter.web.passwords import Accounts, matches
-from exporter.web.security import WebSecurity
+from exporter.web.protection.login import MOST_WAITING, MOST_WAITING_PER_CLIENT, Check, Login, Remembered, credentials
+from exporter.web.protection.passwords import Accounts, matches
+from exporter.web.protection.security import WebSecurity
 from tests.support.asgi import Answered, ask, says
 from tests.support.web import Running, with_server
 

@@ -16,6 +16,7 @@ from exporter.web.pages.static import assets
 from exporter.web.pages.words import REASON_WORDS, reason_words
 from exporter.zoho.errors import REASONS
 from tests.support.metrics import Polled
+from tests.support.screenshots import FOLDER, LARGEST_BYTES, SHOTS
 from tests.support.web import IDENTITY, Running, with_server
 
 POLICY = (
@@ -261,3 +262,12 @@ def test_every_reason_has_words_that_people_understand() -> None:
     assert set(REASONS) <= set(REASON_WORDS)
     assert all("_" not in words and "http" not in words for words in REASON_WORDS.values())
     assert reason_words("something-new") == "something-new"
+
+
+# --- pictures ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_pictures_of_the_pages_are_there_and_small() -> None:
+    pictures = {path.name: path.stat().st_size for path in FOLDER.iterdir()}
+    assert pictures.keys() == {f"{shot.name}.png" for shot in SHOTS}
+    assert max(pictures.values()) <= LARGEST_BYTES

@@ -10,7 +10,7 @@ from hypothesis import given
 
 from exporter.secret import Secret
 from exporter.web.config.model import ClientAuth, TlsServer, WebConfig
-from exporter.web.peer import certificate_allowed, names, peer_allowed
+from exporter.web.protection.peer import certificate_allowed, names, peer_allowed
 
 ENDS = "Jan  5 09:34:43 2030 GMT"
 ENDS_S = 1_893_836_083

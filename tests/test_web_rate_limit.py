@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 
 from exporter.web.config.model import RateLimit, WebConfig
-from exporter.web.rate import RateLimited, TokenBucket
-from exporter.web.security import WebSecurity
+from exporter.web.protection.rate import RateLimited, TokenBucket
+from exporter.web.protection.security import WebSecurity
 from tests.support.asgi import ask, says
 from tests.support.web import Running, with_server
 

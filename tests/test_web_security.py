@@ -12,7 +12,7 @@ from exporter.errors import UsageError
 from exporter.secret import Secret
 from exporter.web.config.model import RateLimit, WebConfig
 from exporter.web.edge import Edge
-from exporter.web.security import WebSecurity
+from exporter.web.protection.security import WebSecurity
 from tests.support.asgi import Answered, ask, says
 from tests.support.metrics import Polled
 from tests.support.tls import LOOPS, run_on, watching
@@ -316,7 +316,11 @@ def test_a_wrong_file_is_told_and_logged_once_and_tried_until_it_is_right(
 
     with caplog.at_level(logging.INFO, "exporter"):
         asyncio.run(run())
-    levels = [(record.levelname, record.name) for record in caplog.records if record.name == "exporter.web.security"]
+    levels = [
+        (record.levelname, record.name)
+        for record in caplog.records
+        if record.name == "exporter.web.protection.security"
+    ]
     assert [level for level, _ in levels] == ["ERROR", "ERROR", "INFO"]
     assert "'maybe'" in caplog.records[0].getMessage()
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.web.limits import LIMITS, Limits
+from exporter.web.serving.limits import LIMITS, Limits
 from tests.support.serving import Echo, Serving, answers, served, serving, until, whole
 from tests.support.web import raw
 

@@ -14,8 +14,8 @@ import pytest
 from exporter.errors import ExporterError, UsageError
 from exporter.notify import Notifier, take_notifier
 from exporter.simulator.server import RunningSimulator
-from exporter.web.listen import urls
-from exporter.web.systemd import Handed, adopt, take_handed
+from exporter.web.serving.listen import urls
+from exporter.web.serving.systemd import Handed, adopt, take_handed
 from tests.support.children import Child, child, serve_arguments, serve_environment
 from tests.support.running import simulated
 

@@ -13,8 +13,8 @@ from exporter.durations import format_duration_ms, parse_duration_ms
 from exporter.errors import UsageError
 from exporter.quoting import shown
 from exporter.secret import Secret
-from exporter.web.listen import parse_listen_address
 from exporter.web.paths import can_be_served
+from exporter.web.serving.listen import parse_listen_address
 
 _ID: Final = re.compile("[0-9]{1,32}")
 _MODE: Final = re.compile("(?:0o)?0?([0-7]{3})")

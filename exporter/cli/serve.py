@@ -23,7 +23,7 @@ def serve(values: Values) -> int:
     from exporter.notify import take_notifier
     from exporter.surroundings import Surroundings
     from exporter.web.reports.client import environment_for_reports
-    from exporter.web.systemd import take_handed
+    from exporter.web.serving.systemd import take_handed
     from exporter.zoho.session import check_credentials
 
     check_credentials(settings.auth)  # before the database is made

@@ -8,8 +8,8 @@ from exporter.metrics.instruments import Instruments
 from exporter.settings import WebSettings
 from exporter.web.access import Access
 from exporter.web.heartbeat import Heartbeat
+from exporter.web.protection.security import WebSecurity
 from exporter.web.reports.request import Reports
-from exporter.web.security import WebSecurity
 from exporter.web.updates import Updates
 
 

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from exporter.secret import Secret
 from exporter.web.config.model import WebConfig
-from exporter.web.security import WebSecurity
+from exporter.web.protection.security import WebSecurity
 
 _USUAL_COST = 10
 

@@ -15,8 +15,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from exporter.settings import Settings
-from exporter.web.listen import ListenAddress, bind
-from exporter.web.server import serve
+from exporter.web.serving.listen import ListenAddress, bind
+from exporter.web.serving.server import serve
 from tests.support import certificates
 from tests.support.certificates import LOCAL, Certificate
 from tests.support.programs import program

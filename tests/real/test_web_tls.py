@@ -14,7 +14,7 @@ import pytest
 
 from exporter.errors import UsageError
 from exporter.web.config.model import ClientAuth
-from exporter.web.security import WebSecurity
+from exporter.web.protection.security import WebSecurity
 from tests.support.certificates import LOCAL, Authority, Certificate, authority, replace
 from tests.support.programs import program
 from tests.support.tls import LOOPS, Served, client_context, run_on, serving, watching

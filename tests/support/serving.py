@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 import uvloop
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from exporter.web.limits import LIMITS, Limits
-from exporter.web.listen import ListenAddress, bind
-from exporter.web.request_head import Refused
-from exporter.web.request_reader import Request, RequestReader
-from exporter.web.server import serve
+from exporter.web.serving.limits import LIMITS, Limits
+from exporter.web.serving.listen import ListenAddress, bind
+from exporter.web.serving.request_head import Refused
+from exporter.web.serving.request_reader import Request, RequestReader
+from exporter.web.serving.server import serve
 
 
 @dataclass

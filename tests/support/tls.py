@@ -11,9 +11,9 @@ import httpx
 import uvloop
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from exporter.web.listen import ListenAddress, bind
-from exporter.web.security import WebSecurity
-from exporter.web.server import serve
+from exporter.web.protection.security import WebSecurity
+from exporter.web.serving.listen import ListenAddress, bind
+from exporter.web.serving.server import serve
 from tests.support.asgi import says
 from tests.support.certificates import Certificate
 

@@ -13,10 +13,10 @@ from exporter.settings import WebSettings
 from exporter.web.access import Access
 from exporter.web.app import create_app
 from exporter.web.heartbeat import Heartbeat
-from exporter.web.listen import ListenAddress, bind, urls
+from exporter.web.protection.security import WebSecurity
 from exporter.web.reports.request import ReportReply, ReportRequest
-from exporter.web.security import WebSecurity
-from exporter.web.server import serve
+from exporter.web.serving.listen import ListenAddress, bind, urls
+from exporter.web.serving.server import serve
 from exporter.web.state import WebState
 from exporter.web.updates import Updates
 from tests.support.metrics import Polled

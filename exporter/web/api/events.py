@@ -23,9 +23,9 @@ EVENTS_PATH: Final = "/api/v1/events"
 _COMMENT_EVERY_S: Final = 15.0
 """So that no proxy takes the connection for dead, and a reader that is gone is noticed."""
 _SHORTEST_WAIT_S: Final = 0.001
-_MOST_STREAMS: Final = 500
+_MOST_STREAMS: Final = 100
 _AT_ONCE: Final = 20
-"""Readers told in one turn of the event loop, some 30 microseconds each: five hundred would hold up a scrape."""
+"""Readers told in one turn of the event loop, some 30 microseconds each: all at once would hold up a scrape."""
 _HEADERS: Final = {
     "content-type": "text/event-stream",
     "x-accel-buffering": "no",  # nginx would else hold events back until its buffer is full

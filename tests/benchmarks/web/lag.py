@@ -107,7 +107,7 @@ def main() -> None:
             metrics=MetricsSettings(),
             web=WebSettings(listen_addresses=("127.0.0.1:0",)),
         )
-        with asyncio.Runner(loop_factory=app._loop_factory()) as runner:  # the loop that `serve` would have
+        with asyncio.Runner(loop_factory=app.loop_factory()) as runner:  # the loop that `serve` would have
             lag = runner.run(_run(settings, seconds))
     print(
         json.dumps({"median_ms": lag.median_ms, "p99_ms": lag.p99_ms, "longest_ms": lag.longest_ms, "ticks": lag.ticks})

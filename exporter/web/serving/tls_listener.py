@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Callable
 from typing import Final
 
-from exporter.web.limits import Limits
+from exporter.web.serving.limits import Limits
 
 _AT_ONCE: Final = 64
 """Connections accepted in one turn of the loop."""

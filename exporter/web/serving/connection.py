@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from starlette.types import Receive, Scope, Send
 
-from exporter.web.answer import Answer
-from exporter.web.request_head import Refused
-from exporter.web.request_reader import Phase, Request, RequestReader
+from exporter.web.serving.answer import Answer
+from exporter.web.serving.request_head import Refused
+from exporter.web.serving.request_reader import Phase, Request, RequestReader
 
 if TYPE_CHECKING:
-    from exporter.web.connections import Connections
+    from exporter.web.serving.connections import Connections
 
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter.daemon import DaemonThread
 from exporter.secret import Secret
-from exporter.web.passwords import LONGEST, Accounts, matches
+from exporter.web.protection.passwords import LONGEST, Accounts, matches
 from exporter.web.refusals import refusal
 
 MOST_WAITING: Final = 32

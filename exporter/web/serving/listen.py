@@ -13,7 +13,7 @@ from typing import Final
 from exporter.errors import ExporterError, UsageError
 from exporter.quoting import shown
 from exporter.settings import WebSettings
-from exporter.web.systemd import Handed, adopt
+from exporter.web.serving.systemd import Handed, adopt
 
 log: Final = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 import httptools
 
-from exporter.web.limits import Limits
-from exporter.web.request_head import Refused, check_fields, expects_continue, read_target, with_host
+from exporter.web.serving.limits import Limits
+from exporter.web.serving.request_head import Refused, check_fields, expects_continue, read_target, with_host
 
 _HEAD_END: Final = b"\r\n\r\n"
 _KNOWN_BYTES: Final = 2048

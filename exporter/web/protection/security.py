@@ -18,15 +18,15 @@ from starlette.types import ASGIApp
 
 from exporter.daemon import DaemonThread
 from exporter.errors import UsageError
-from exporter.web.changing_context import ChangingContext, without_resumption
 from exporter.web.config.file import load_web_config
 from exporter.web.config.model import ClientAuth, WebConfig
 from exporter.web.config.tls_context import make_context
-from exporter.web.headers import Headers, RawHeaders, raw_headers
-from exporter.web.login import Login
-from exporter.web.passwords import Accounts
-from exporter.web.peer import peer_allowed
-from exporter.web.rate import RateLimited, TokenBucket
+from exporter.web.protection.changing_context import ChangingContext, without_resumption
+from exporter.web.protection.headers import Headers, RawHeaders, raw_headers
+from exporter.web.protection.login import Login
+from exporter.web.protection.passwords import Accounts
+from exporter.web.protection.peer import peer_allowed
+from exporter.web.protection.rate import RateLimited, TokenBucket
 
 log: Final = logging.getLogger(__name__)
 

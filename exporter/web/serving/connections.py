@@ -8,9 +8,9 @@ from typing import Final
 
 from starlette.types import ASGIApp
 
-from exporter.web.connection import Connection, State
-from exporter.web.limits import Limits
-from exporter.web.request_head import Refused
+from exporter.web.serving.connection import Connection, State
+from exporter.web.serving.limits import Limits
+from exporter.web.serving.request_head import Refused
 
 Admit = Callable[[asyncio.BaseTransport], bool]
 

@@ -14,9 +14,9 @@ from typing import Final, Protocol
 import uvicorn
 from starlette.types import ASGIApp
 
-from exporter.web.connections import Admit, Connections
-from exporter.web.limits import LIMITS, Limits
-from exporter.web.tls_listener import TlsListener
+from exporter.web.serving.connections import Admit, Connections
+from exporter.web.serving.limits import LIMITS, Limits
+from exporter.web.serving.tls_listener import TlsListener
 
 _BACKLOG: Final = 1024
 

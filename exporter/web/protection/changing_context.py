@@ -34,7 +34,7 @@ def without_resumption(context: ssl.SSLContext) -> None:
     """Give clients no tickets to resume a session with.
 
     A resumed session is not verified again, and its certificate may be over by then. TLS 1.2 can resume without a
-    ticket too, which ssl cannot forbid; so the dates are looked at when a connection is made (exporter.web.peer).
+    ticket too, which ssl cannot forbid; so the dates are looked at when a connection is made (see `peer`).
     """
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0
