@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from exporter import __version__, logs
+from exporter import __version__, descriptors, logs
 from exporter.clock import Clock, SystemClock, first_of
 from exporter.daemon import DaemonThread
 from exporter.history.connection import IMPOSSIBLE, impossible
@@ -41,6 +41,8 @@ def run(settings: Settings, reread: Callable[[], Settings], surroundings: Surrou
     Raises ExporterError for what is wrong at the start: the database, the addresses, the credentials, the agents file.
     """
 
+    descriptors.allow_all()
+
     async def main() -> None:
         stop, reload_asked = asyncio.Event(), asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -50,7 +52,8 @@ def run(settings: Settings, reread: Callable[[], Settings], surroundings: Surrou
         await serve(
             settings,
             stop,
-            on_ready=_leave_modules_alone,
+            on_ready=leave_modules_alone,
+            on_first_poll=leave_agents_alone,
             reread=reread,
             reload_asked=reload_asked,
             surroundings=surroundings,
@@ -67,11 +70,13 @@ async def serve(
     *,
     clock: Clock | None = None,
     on_ready: Callable[[tuple[str, ...]], None] = lambda urls: None,
+    on_first_poll: Callable[[], None] = lambda: None,
     reread: Callable[[], Settings] | None = None,
     reload_asked: asyncio.Event | None = None,
     surroundings: Surroundings = NO_SURROUNDINGS,
 ) -> None:
-    """The same as a coroutine that ends when `stop` is set; `on_ready` is told the addresses once they answer.
+    """The same as a coroutine that ends when `stop` is set; `on_ready` is told the addresses once they answer,
+    and `on_first_poll` is called once a first good poll is shown.
 
     It reloads when `reload_asked` is set, and forgets then that it was. Without `reread` the settings stay as they are
     and only the files that they name are read anew.
@@ -110,7 +115,7 @@ async def serve(
                 parts = Parts(
                     settings, clock, instruments, recorder, session, choice, security, reports, surroundings.notifier
                 )
-                program = Program(parts, reread)
+                program = Program(parts, reread, on_first_poll)
                 try:
                     await program.run(sockets, stop, reload_asked or asyncio.Event(), on_ready)
                 finally:
@@ -190,12 +195,22 @@ def _boot_id() -> str:
     return ""
 
 
-def _leave_modules_alone(_: tuple[str, ...]) -> None:
+def leave_modules_alone(_: tuple[str, ...]) -> None:
     """Let the garbage collector pass over what is there when the program serves: modules, which never become garbage.
 
     To look at them all takes some 15 ms each time, in which the event loop stands still.
     """
     gc.collect()
+    gc.freeze()
+
+
+def leave_agents_alone() -> None:
+    """The same for what the first good poll has left: the agents, most of whom stay.
+
+    Measured at 10,000 agents, one in twenty changing: a full collection, of which there is one in some fifty polls,
+    takes 4 ms instead of 7. At 50,000 it takes 30 ms either way when all have changed. Nothing is collected before:
+    that would take 7 ms, or 26, itself.
+    """
     gc.freeze()
 
 

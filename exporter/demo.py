@@ -118,7 +118,7 @@ class _Stage:
         """Make the directory, remove what must go, and say what holds. Raises ExporterError if it cannot be used."""
         directory = settings.directory
         try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            directory.mkdir(mode=0o750 if settings.db_mode & 0o040 else 0o700, parents=True, exist_ok=True)
             kept = None if settings.fresh else cls._kept(directory)
             with _nobody_else(directory):
                 # The simulator's tokens do not outlive it.
@@ -197,7 +197,7 @@ def _fill(settings: DemoSettings, stage: _Stage, told_to_stop: Callable[[], bool
         off=tuple((now - ago * _MINUTE_MS, now - (ago - length) * _MINUTE_MS) for ago, length in _TURNED_OFF),
     )
     run_info = RunInfo(version=__version__, host="demo", boot_id="", pid=os.getpid(), started=past.since)
-    writer = HistoryWriter.open(stage.db, run_info)
+    writer = HistoryWriter.open(stage.db, run_info, mode=settings.db_mode)
     try:
         with _progress_bar(settings.days, past.ticks) as show:
 
@@ -243,7 +243,7 @@ async def serve(settings: DemoSettings, stage: _Stage, stop: asyncio.Event, envi
             _settings_against(simulator, settings, stage),
             stop,
             clock=clock,
-            on_ready=lambda urls: _welcome(urls, simulator, stage),
+            on_ready=lambda urls: _welcome(urls, simulator, stage, max(1, settings.days)),
             surroundings=Surroundings(environment=environment),
         )
 
@@ -259,7 +259,7 @@ def _settings_against(simulator: RunningSimulator, settings: DemoSettings, stage
             token_cache=stage.directory / "zohovoice-token.json",
         ),
         poll=PollSettings(interval_s=_INTERVAL_S, max_age_s=3 * _INTERVAL_S),
-        history=HistorySettings(db=stage.db),
+        history=HistorySettings(db=stage.db, mode=settings.db_mode),
         metrics=MetricsSettings(names=True),
         web=WebSettings(
             listen_addresses=settings.listen_addresses, config_file=settings.web_config_file, pages=settings.pages
@@ -268,7 +268,7 @@ def _settings_against(simulator: RunningSimulator, settings: DemoSettings, stage
     )
 
 
-def _welcome(urls: tuple[str, ...], simulator: RunningSimulator, stage: _Stage) -> None:
+def _welcome(urls: tuple[str, ...], simulator: RunningSimulator, stage: _Stage, days: int) -> None:
     command = _command()
     db = shlex.quote(str(stage.db))
     lines = [
@@ -281,9 +281,9 @@ def _welcome(urls: tuple[str, ...], simulator: RunningSimulator, stage: _Stage) 
         "",
         "Three reports to try in another terminal:",
         "",
-        f"  {command} history summary --db {db} --since 3d --team Sales",
+        f"  {command} history summary --db {db} --since {days}d --team Sales",
         f"  {command} history at now --db {db}",
-        f"  {command} history coverage --db {db} --since 3d",
+        f"  {command} history coverage --db {db} --since {days}d",
         "",
         "Ctrl-C ends the demo.",
     ]

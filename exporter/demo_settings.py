@@ -12,6 +12,8 @@ class DemoSettings:
 
     directory: Path = Path("demo-data")
     """Where the demo keeps its database and token cache; made if it is missing."""
+    db_mode: int = 0o600
+    """Permissions of the database. A directory that is made lets the group in if it may read the database."""
     fresh: bool = False
     """Begin anew: what an earlier demo left in the directory is removed."""
     agents: int = 40

@@ -25,6 +25,8 @@ class Notifier:
         """
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         self._watchdog = watchdog
+        self._serves = False
+        """Whether the program was told of as ready, and not as stopping since."""
         self._socket: socket.socket | None = None
         if address[:1] in ("/", "@"):
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -32,10 +34,12 @@ class Notifier:
 
     def ready(self) -> None:
         """The program serves."""
+        self._serves = True
         self._send("READY=1")
 
     def stopping(self) -> None:
         """The program was told to stop, and does."""
+        self._serves = False
         self._send("STOPPING=1")
 
     def alive(self) -> None:
@@ -45,14 +49,22 @@ class Notifier:
 
     @contextlib.contextmanager
     def reloading(self) -> Iterator[None]:
-        """Tell the beginning and the end of a reload, however it goes: the program goes on with what was."""
+        """Tell the beginning and the end of a reload, however it goes: the program goes on with what was.
+
+        One before `ready` is not told, for its end would say that the program serves; nor is the end of one that the
+        program stops in.
+        """
+        if not self._serves:
+            yield
+            return
         # systemd compares it with its own clock, to know that this reload is the one that it has asked for.
         microseconds = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         self._send(f"RELOADING=1\nMONOTONIC_USEC={microseconds}")
         try:
             yield
         finally:
-            self.ready()
+            if self._serves:
+                self.ready()
 
     def close(self) -> None:
         """Tell nothing more."""

@@ -86,6 +86,10 @@ class Poller:
         self._roster_known = asyncio.Event()
         self._interval_s = interval_s(0)
         self._shortened = asyncio.Event()
+        self._tick_at = 0.0
+        """The latest tick that a poll was made or given up for, on the monotonic clock."""
+        self._counted_to, self._passed_before = 0.0, 0
+        """When the interval changed since that tick, and how many ticks had passed by the intervals before."""
         self._locked_until = 0.0
         """On the monotonic clock: a wall clock that is set back must not lengthen a lock."""
         self._offset_ms: int | None = None
@@ -130,6 +134,8 @@ class Poller:
         await first_of(self._first_roster(), stop.wait())
         tick = self._clock.monotonic()
         while not stop.is_set():
+            self._tick_at = self._counted_to = tick
+            self._passed_before = 0
             await first_of(self._tick(), stop.wait())
             tick = await self._next_tick(tick, stop)
 
@@ -172,11 +178,8 @@ class Poller:
         If the interval gets shorter meanwhile, the next tick is counted anew from the latest one that has passed.
         """
         now = self._clock.monotonic()
-        missed = max(0, int((now - tick) / self._interval_s))
-        # A tick that is reached exactly now is not missed: it is the next.
-        if missed and now - tick == missed * self._interval_s:
-            missed -= 1
-        for _ in range(missed):
+        missed = self._ticks_until(now)
+        for _ in range(self._passed_before + missed - self._ticks_until(self._counted_to)):
             self._observer.poll_skipped()
         passed = tick + missed * self._interval_s
         following = tick + (missed + 1) * self._interval_s
@@ -189,8 +192,19 @@ class Poller:
             following = min(following, max(now, passed + self._interval_s))
         return following
 
+    def _ticks_until(self, now: float) -> int:
+        """How many ticks after the latest have passed by the interval of now."""
+        since_s = now - self._tick_at
+        passed = max(0, int(since_s / self._interval_s))
+        # A tick that is reached exactly now is not missed: it is the next.
+        return passed - 1 if passed and since_s == passed * self._interval_s else passed
+
     def _set_interval(self, interval_s: float) -> None:
         if interval_s != self._interval_s:
+            # A poll that hangs misses ticks of both intervals, of each in its time.
+            now = self._clock.monotonic()
+            self._passed_before += self._ticks_until(now) - self._ticks_until(self._counted_to)
+            self._counted_to = now
             if interval_s < self._interval_s:
                 self._shortened.set()
             if self._ever_succeeded and self._failing is None:

@@ -57,9 +57,18 @@ class Parts:
 class Program:
     """The loops of one run, started and stopped together."""
 
-    def __init__(self, parts: Parts, reread: Callable[[], Settings] | None = None) -> None:
-        """`reread` gives the settings anew at a reload; without it they stay as they are."""
+    def __init__(
+        self,
+        parts: Parts,
+        reread: Callable[[], Settings] | None = None,
+        on_first_poll: Callable[[], None] | None = None,
+    ) -> None:
+        """`reread` gives the settings anew at a reload; without it they stay as they are.
+
+        `on_first_poll` is called once, when a first good poll is shown.
+        """
         self._parts = parts
+        self._on_first_poll = on_first_poll
         self._updates = Updates()
         settings, recorder, clock = parts.settings, parts.recorder, parts.clock
         self._poller = Poller(
@@ -101,6 +110,10 @@ class Program:
         reload_asked: asyncio.Event,
         on_ready: Callable[[tuple[str, ...]], None],
     ) -> None:
+        """Serve on `sockets` until `stop` is set, then end all loops in good order.
+
+        Reloads when `reload_asked` is set, and clears it. `on_ready` is told the addresses once they answer.
+        """
         await self._publish()
         addresses = urls(sockets, "https" if self._parts.security.tls else "http")
         app = create_app(self._web_state(loopback=all_loopback(sockets)))
@@ -175,6 +188,9 @@ class Program:
     async def _publish(self) -> None:
         await self._parts.instruments.publish_in_steps(self._parts.clock.now_ms())
         self._updates.tell()
+        if self._on_first_poll is not None and self._parts.instruments.ready:
+            self._on_first_poll()
+            self._on_first_poll = None
 
 
 def _interval_for(settings: Settings) -> Callable[[int], float]:

@@ -49,7 +49,7 @@ class _Found:
 
 
 class Reloader:
-    """Reloads one after the other, and knows the settings that are in force."""
+    """Reloads, of which one is under way and one waits at most, and knows the settings that are in force."""
 
     def __init__(
         self,
@@ -78,6 +78,8 @@ class Reloader:
         self._announced = announced
         self._one_at_a_time = asyncio.Lock()
         self._under_way: set[asyncio.Task[None]] = set()
+        self._next: asyncio.Task[None] | None = None
+        """The reload that has not begun yet."""
         self._reloaded_well = True
         self._web_config_is_good = True
 
@@ -87,12 +89,15 @@ class Reloader:
         return self._text
 
     async def reload(self) -> None:
-        """Read everything anew, after the reloads that were asked for before.
+        """Read everything anew, after the reload that is under way. Whoever asks before it has begun waits for the same
+        one: it reads the files as all of them left them.
 
         Raises ExporterError, which is logged already, if something is wrong; then everything stays as it was.
         """
+        if self._next is None or self._next.done():
+            self._next = self._started(self._reload_in_turn())
         # Who asked may go away meanwhile: that must not leave half a reload behind.
-        await asyncio.shield(self._started(self._reload_in_turn()))
+        await asyncio.shield(self._next)
 
     async def when_asked(self, asked: asyncio.Event, stop: asyncio.Event) -> None:
         """Reload each time that `asked` is set (SIGHUP), until `stop` is."""
@@ -105,7 +110,7 @@ class Reloader:
     def web_config_reread(self, good: bool) -> None:
         """The web configuration was read anew because its files changed; `good`: and it is in force."""
         self._web_config_is_good = good
-        self._started(self._tell())
+        self._started(self._tell_for_nobody())
 
     async def _reload_for_nobody(self) -> None:
         try:
@@ -113,11 +118,17 @@ class Reloader:
         except Exception:  # noqa: BLE001 - it is logged, and the next reload may do better
             return
 
+    async def _tell_for_nobody(self) -> None:
+        try:
+            await self._tell()
+        except Exception:
+            log.exception("the web configuration was reread, but metrics and pages do not tell of it yet")
+
     def _started(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         def done(task: asyncio.Task[None]) -> None:
             self._under_way.discard(task)
             if not task.cancelled():
-                task.exception()  # nobody may be left to ask for it
+                task.exception()  # it is logged, and nobody may be left to ask for it
 
         task = asyncio.create_task(work)
         self._under_way.add(task)
@@ -126,6 +137,7 @@ class Reloader:
 
     async def _reload_in_turn(self) -> None:
         async with self._one_at_a_time:
+            self._next = None
             with self._announced():
                 good = False
                 try:

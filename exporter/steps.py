@@ -38,6 +38,13 @@ async def taking_turns(steps: Steps[T]) -> T:
         await asyncio.sleep(0)
 
 
+def letting_go(things: list[object], size: int) -> Steps[None]:
+    """Empty the list, `size` things in a step: to free what 50,000 agents were shown with takes 6 ms at once."""
+    while things:
+        del things[-size:]
+        yield
+
+
 def batches(things: Iterable[T], size: int) -> Iterator[list[T]]:
     """`things` in lists of at most `size`, in their order."""
     rest = iter(things)

@@ -15,6 +15,7 @@ import yaml
 from exporter.cli.build import settings_from
 from exporter.history.care.check import check_file
 from exporter.history.care.findings import Result
+from exporter.reloading import Reloader
 from exporter.settings import Settings
 from exporter.simulator.faults import Fault, FaultKind
 from tests.support.running import value
@@ -163,30 +164,71 @@ def test_without_the_flag_nothing_is_read_and_the_answer_says_why(tmp_path: Path
     on_site(tmp_path, scene)
 
 
-def test_reloads_that_come_together_are_made_one_after_the_other(tmp_path: Path) -> None:
-    under_way, most, made = 0, 0, 0
-    lock = threading.Lock()
+def test_who_comes_before_the_waiting_reload_has_begun_joins_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_way, most, made, asked = 0, 0, 0, 0
+    lock, go_on = threading.Lock(), threading.Event()
 
-    def slow(reread: Callable[[], Settings]) -> Callable[[], Settings]:
+    def held(reread: Callable[[], Settings]) -> Callable[[], Settings]:
         def read() -> Settings:
             nonlocal under_way, most, made
             with lock:
                 under_way += 1
                 most, made = max(most, under_way), made + 1
-            time.sleep(0.02)
+            settings = reread()
+            assert go_on.wait(10)
             with lock:
                 under_way -= 1
-            return reread()
+            return settings
 
         return read
 
+    asking = Reloader.reload
+
+    async def counted(reloader: Reloader) -> None:
+        nonlocal asked
+        asked += 1
+        await asking(reloader)
+
+    monkeypatch.setattr(Reloader, "reload", counted)
+
+    async def asked_for(number: int) -> None:
+        async with asyncio.timeout(5):
+            while asked < number:
+                await asyncio.sleep(0.01)
+
     async def scene(site: Site) -> None:
-        async with site.running(slow) as exporter:
+        async with site.running(held) as exporter:
+            first = asyncio.ensure_future(reload(exporter))
+            async with asyncio.timeout(5):
+                while not made:
+                    await asyncio.sleep(0.01)
+            # The first has read its files by now: what is written after that is for the second.
             site.write_config(poll__interval="200ms")
-            answers = await asyncio.gather(*(reload(exporter) for _ in range(10)))
+            others = [asyncio.ensure_future(reload(exporter)) for _ in range(9)]
+            await asked_for(10)
+            assert made == 1
+            go_on.set()
+            answers = await asyncio.gather(first, *others)
             assert [answer.status_code for answer in answers] == [200] * 10
-            assert (most, made) == (1, 10)
+            assert (most, made) == (1, 2)
             assert value(await exporter.samples(), INTERVAL) == 0.2
+            # And the next one is a reload of its own.
+            site.write_config(poll__interval="250ms")
+            assert (await reload(exporter)).status_code == 200
+            assert (made, value(await exporter.samples(), INTERVAL)) == (3, 0.25)
+
+    on_site(tmp_path, scene)
+
+
+def test_all_who_wait_for_one_reload_are_told_that_it_went_wrong(tmp_path: Path) -> None:
+    async def scene(site: Site) -> None:
+        async with site.running() as exporter:
+            site.write_config(poll__interval="never")
+            answers = await asyncio.gather(*(reload(exporter) for _ in range(5)))
+            assert {answer.status_code for answer in answers} == {500}
+            assert all("'never' is not a" in answer.text for answer in answers)
 
     on_site(tmp_path, scene)
 

@@ -70,3 +70,14 @@ def test_an_age_that_changes_alone_holds_also_where_the_interval_is_lengthened()
     assert fresh_for(polled) == 4 * 30 - 30
     reload(polled, PollSettings(10.0, 50.0), interval_s=40.0)
     assert fresh_for(polled) == 4 * 50 - 30
+
+
+def test_an_age_that_goes_to_and_fro_adds_no_time() -> None:
+    polled = Polled()
+    reload(polled, PollSettings(30.0, 90.0))
+    polled.poll({"1": AVAILABLE})  # and 30 s pass
+    for _ in range(3):
+        reload(polled, PollSettings(3.0, 9.0))
+        assert fresh_for(polled) == 9
+        reload(polled, PollSettings(30.0, 90.0))
+        assert fresh_for(polled) == 60, "90 s after the last good poll"

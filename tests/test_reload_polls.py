@@ -240,3 +240,26 @@ def test_an_agent_who_is_added_joins_at_the_next_poll_and_one_who_is_removed_lea
         ((), ()),
         (("7002",), ("7001",)),
     ]
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "hangs_s", "changes_after_s", "skipped"),
+    [(100, 5, 50, 43, 2), (5, 100, 50, 43, 8), (5, 5, 50, 43, 10), (100, 5, 50, 50, 0)],
+)
+def test_a_poll_that_hangs_skips_the_ticks_that_there_were(
+    first: int, then: int, hangs_s: int, changes_after_s: int, skipped: int
+) -> None:
+    async def scene(polls: Polls) -> None:
+        polls.every(first)
+        await settle()
+        polls.hold.clear()
+        while len(polls.at) == 1:
+            await polls.pass_s(1)
+        await polls.pass_s(changes_after_s)
+        polls.every(then)
+        await polls.pass_s(hangs_s - changes_after_s)
+        polls.hold.set()
+        await settle()
+
+    # The one at 50 s has just passed: the poll began a millisecond after its tick.
+    assert with_polls(scene).notes.skipped == skipped

@@ -87,12 +87,32 @@ def test_a_file_that_cannot_be_read_to_its_end_keeps_the_program_neither_from_po
             site.agents.unlink()
             os.mkfifo(site.agents)  # nobody writes to it
             process.process.send_signal(signal.SIGHUP)
+            await process.until_logged("it is a pipe, and must be a file that can be read again")
             polled = value(await scraped(url), POLLS) or 0
             await until(url, polls(polled + 3))
             code, seconds = await process.stop()
             assert code == 0
             assert seconds < 5
             assert re.search("Traceback|never retrieved", process.log) is None
+
+    on_site(tmp_path, scene)
+
+
+def test_the_program_may_open_as_many_files_as_its_hard_limit_says(tmp_path: Path) -> None:
+    code = (
+        "import resource, runpy, sys\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (200, 1000))\n"
+        "sys.argv[0] = 'exporter'\n"
+        "runpy.run_module('exporter', run_name='__main__', alter_sys=True)\n"
+    )
+
+    async def scene(site: Site) -> None:
+        env = site.environment
+        async with child("serve", "--config.file", str(site.config), env=env, code=code) as process:
+            await process.url()
+            limits = Path(f"/proc/{process.process.pid}/limits").read_text("ascii")
+            (line,) = [line for line in limits.splitlines() if line.startswith("Max open files")]
+            assert line.split()[3:5] == ["1000", "1000"]
 
     on_site(tmp_path, scene)
 

@@ -1,10 +1,19 @@
 """The web configuration file in a reload, and what of it shows in the metrics of reloads."""
 
 import asyncio
+import logging
 from pathlib import Path
 
 import bcrypt
+import pytest
 
+from exporter.reloading import Reloader
+from exporter.roster import RosterChoice
+from exporter.settings import Settings
+from exporter.web.config.model import WebConfig
+from exporter.web.protection.security import WebSecurity
+from tests.support.clock import settle
+from tests.support.metrics import Polled
 from tests.support.running import value
 from tests.support.site import AT, GOOD, Site, on_site, reload
 
@@ -54,3 +63,27 @@ def test_a_web_configuration_that_changes_by_itself_shows_in_the_same_metrics(tm
             assert value(await exporter.samples(), GOOD) == 1
 
     on_site(tmp_path, scene)
+
+
+def test_what_goes_wrong_when_it_is_told_of_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def publish() -> None:
+        raise RuntimeError("no room")
+
+    async def run() -> None:
+        reloader = Reloader(
+            Settings(),
+            RosterChoice(Settings().agents, ()),
+            reread=Settings,
+            web_config=WebSecurity(None, WebConfig()),
+            use=lambda settings, choice: None,
+            observer=Polled().instruments,
+            publish=publish,
+        )
+        reloader.web_config_reread(good=False)
+        await settle()
+
+    asyncio.run(run())
+    (record,) = caplog.records
+    assert (record.name, record.levelno) == ("exporter.reloading", logging.ERROR)
+    assert record.getMessage() == "the web configuration was reread, but metrics and pages do not tell of it yet"
+    assert "no room" in caplog.text

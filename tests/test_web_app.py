@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import re
 import signal
 import socket
 import statistics
@@ -14,10 +15,16 @@ from exporter.errors import UsageError
 from exporter.metrics.text import Format
 from exporter.model import AVAILABLE, BUSY, Agent
 from exporter.settings import MetricsSettings, WebSettings
+from exporter.web.api.routes import api
 from exporter.web.app import create_app
 from exporter.web.heartbeat import Heartbeat
-from exporter.web.paths import checked_telemetry_path
+from exporter.web.operations import operations
+from exporter.web.pages.board import board
+from exporter.web.pages.static import static_files
+from exporter.web.pages.timeline.route import timeline
+from exporter.web.paths import can_be_served, checked_telemetry_path
 from tests.support.clock import FakeClock
+from tests.support.documents import ROOT, section
 from tests.support.metrics import Polled, read
 from tests.support.web import IDENTITY, OPENMETRICS, Running, running, web_state, with_server
 
@@ -185,6 +192,21 @@ def test_metrics_at_the_root_leave_no_room_for_a_landing_page() -> None:
 def test_a_telemetry_path_that_cannot_be_served_is_refused_by_its_flag(path: str) -> None:
     with pytest.raises(UsageError, match=r"^--web\.telemetry-path '"):
         checked_telemetry_path(path)
+
+
+def test_no_telemetry_path_hides_another_route_and_every_route_is_documented() -> None:
+    state = web_state(Polled())
+    served = [*operations(state, "/metrics"), *api(state), *static_files(), board(state), timeline(state)]
+    table = section((ROOT / "docs" / "web.md").read_text("utf-8"), "Endpoints")
+    documented = [path.removesuffix("…") for path in re.findall(r"`(/[^` ]*)`", table)]
+    for route in served:
+        if route.path != "/metrics":
+            assert not can_be_served(route.path), route.path
+        assert any(
+            route.path == path or (path.endswith("/") and route.path.startswith(path))
+            for path in documented
+            if path != "/"
+        ), route.path
 
 
 def test_an_unforeseen_failure_is_a_500_without_details_and_one_line_of_log(

@@ -9,6 +9,8 @@ import pytest
 from exporter.errors import UsageError
 from exporter.web.config.file import load_web_config
 from exporter.web.config.model import WebConfig
+from exporter.web.config.quoting import value_shown
+from tests.support.certificates import LOCAL, authority
 from tests.support.web_config import lay_out, names
 
 
@@ -323,3 +325,68 @@ def test_aliases_that_multiply_are_refused_before_they_take_long(tmp_path: Path)
 def test_a_file_that_is_not_there_is_named_with_its_flag(tmp_path: Path) -> None:
     path = tmp_path / "web.yml"
     assert sentence(path) == f"--web.config.file: cannot read the file {path}: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "basic_auth_users:\n  {hash}: ann\n",
+        "basic_auth_users:\n  {hash}: {hash}\n  {hash}: {hash}\n",
+        "{hash}: ann\n",
+        "rate_limit:\n  interval: {hash}\n",
+        "http_server_config:\n  headers:\n    X-Frame-Options: {hash}\n",
+        "http_server_config:\n  headers:\n    {hash}: x\n",
+        "tls_server_config:\n  min_version: {hash}\n",
+    ],
+)
+def test_a_hash_in_the_wrong_place_is_not_repeated(text: str, tmp_path: Path) -> None:
+    salt_and_digest = "i/18RqN1PnjzxaHC/UHVYO9P3PnjQoDkdc1Ul/IoMlhDfjuore4Rq"
+    path = tmp_path / "web.yml"
+    path.write_text(text.replace("{hash}", f"$2b$04${salt_and_digest}"))
+    with pytest.raises(UsageError) as raised:
+        load_web_config(path)
+    assert salt_and_digest[:6] not in str(raised.value)
+    assert re.search("<secret>|a text of 60 characters", str(raised.value))
+
+
+KEY = "-----BEGIN PRIVATE KEY-----\\nMIGHAgEAMBMGByqGSM49\\nhunter2hunter2\\n-----END PRIVATE KEY-----\\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'rate_limit:\n  interval: "{key}"\n',
+        "rate_limit:\n  burst: MIGHAgEAMBMGByqGSM49hunter2hunter2\n",
+        "rate_limit:\n  interval: {folded}\n",
+        'http_server_config:\n  http2: "{key}"\n',
+        'http_server_config:\n  headers:\n    X-Frame-Options: "{key}"\n',
+        'http_server_config:\n  headers:\n    "{key}": x\n',
+        'tls_server_config:\n  cert_file: "{key}"\n  key_file: x\n',
+        'tls_server_config:\n  cert_file: {cert}\n  key_file: "{key}"\n',
+        'tls_server_config:\n  min_version: "{key}"\n',
+        'tls_server_config:\n  cipher_suites: "{key}"\n',
+        'tls_server_config:\n  cipher_suites: ["{key}"]\n',
+        'tls_server_config:\n  client_auth_type: "{key}"\n  cert_file: {cert}\n  key_file: {private}\n',
+        'basic_auth_users:\n  "{key}": ann\n',
+        '"{key}": x\n',
+        '"{key}"\n',
+    ],
+)
+def test_a_key_in_the_wrong_place_is_not_repeated(text: str, tmp_path: Path) -> None:
+    pair = authority(tmp_path).issue("server", LOCAL)
+    path = tmp_path / "web.yml"
+    folded = KEY.replace("\\n", "\n    ")
+    filled = text.replace("{key}", KEY).replace("{folded}", folded)
+    path.write_text(filled.replace("{cert}", str(pair.certificate)).replace("{private}", str(pair.key)))
+    with pytest.raises(UsageError) as raised:
+        load_web_config(path)
+    assert "hunter2" not in str(raised.value)
+    assert "MIGH" not in str(raised.value)
+
+
+def test_a_short_value_or_one_much_like_a_known_one_is_shown() -> None:
+    assert value_shown("1 second") == "'1 second'"
+    assert value_shown("x" * 20) == f"'{'x' * 20}'"
+    assert value_shown("x" * 21) == "a text of 21 characters"
+    assert value_shown("$2y$10$abc") == "a text of 10 characters"
+    assert value_shown("RequireAndVerifyClientCerts", ["RequireAndVerifyClientCert"]) == "'RequireAndVerifyClientCerts'"

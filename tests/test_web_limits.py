@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import errno
 import gc
+import logging
 import socket
 import ssl
 import time
@@ -13,11 +15,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter.errors import ExporterError
 from exporter.settings import WebSettings
+from exporter.web.concurrency import ConcurrencyLimit, others
 from exporter.web.config.model import WebConfig
-from exporter.web.places import Places
 from exporter.web.protection.security import WebSecurity
 from exporter.web.reports.request import ReportReply, ReportRequest
+from exporter.web.serving.connections import Connections
 from exporter.web.serving.limits import LIMITS, Limits
+from exporter.web.serving.listen import ListenAddress, bind
 from tests.support.certificates import LOCAL, authority
 from tests.support.serving import LOOPS, Echo, Serving, answers, served, serving, until, whole
 from tests.support.web import Running, raw, with_server
@@ -127,6 +131,8 @@ def resident() -> int:
         (b"Transfer-Encoding: chunked", b"10000\r\n" + b"a" * 65_536 + b"\r\n0\r\n\r\n", 200),
         (b"Transfer-Encoding: chunked", b"10001\r\n" + b"a" * 65_537, 413),
         (b"Transfer-Encoding: chunked", b"1\r\na\r\n" * 20_000, 413),
+        (b"Transfer-Encoding: chunked", b"1\r\na\r\n" * 1_900 + b"0\r\n\r\n", 200),
+        (b"Transfer-Encoding: chunked", b"1\r\na\r\n" * 2_100 + b"0\r\n\r\n", 413),
         (b"Transfer-Encoding: chunked", b"1;" + b"a" * 200_000, 413),
         (b"Transfer-Encoding: chunked", b"0\r\nX: " + b"a" * 200_000, 413),
         (b"Transfer-Encoding: chunked", b"0\r\n" + b"X: a\r\n" * 40_000, 413),
@@ -137,6 +143,8 @@ def resident() -> int:
         "chunks at the limit",
         "chunks over it",
         "many small chunks",
+        "a body of small chunks",
+        "a body of too many chunks",
         "endless extension",
         "endless trailer",
         "many trailers",
@@ -221,6 +229,98 @@ def test_a_client_that_does_not_read_is_cut_off_and_one_that_reads_slowly_is_not
 
 
 @pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
+def test_who_asks_again_and_again_and_reads_nothing_is_not_answered_into_memory(
+    loop: str, secure: bool, tmp_path: Path
+) -> None:
+    asking = PLAIN.replace(b"plain", b"big")
+
+    async def check(server: Serving) -> None:
+        server.echo.body = b"x" * 100_000
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", server.port, ssl=trusting_all() if secure else None, limit=1_000
+        )
+        writer.write(asking * 300 + LAST)
+        before = -1
+        while before < len(server.echo.asked):
+            before = len(server.echo.asked)
+            await asyncio.sleep(0.2)
+        # What the system holds for it, and a little more; not thirty megabytes.
+        assert before < 150
+        # Once it reads, it gets everything, in order.
+        received = await asyncio.wait_for(reader.read(), 20)
+        assert received.count(b"HTTP/1.1 200 OK") == 301
+        assert received.count(b"x") == 300 * 100_000
+        assert server.echo.asked == ["/big"] * 300 + ["/last"]
+        writer.close()
+
+    served(check, tls=server_context(tmp_path) if secure else None, loop=loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_connections_that_answer_no_good_bye_are_cut_before_they_are_many(loop: str, tmp_path: Path) -> None:
+    async def check() -> None:
+        made: list[asyncio.BaseTransport] = []
+
+        def admit(transport: asyncio.BaseTransport) -> bool:
+            made.append(transport)
+            return True
+
+        async with serving(Limits(connections=10, leaving=5), tls=server_context(tmp_path), admit=admit) as server:
+            clients = []
+            for _ in range(40):
+                # This one's side of TLS does nothing unless it is told to: it never says good-bye.
+                plain = await asyncio.to_thread(socket.create_connection, ("127.0.0.1", server.port))
+                clients.append(await asyncio.to_thread(trusting_all().wrap_socket, plain))
+                await asyncio.sleep(0.01)
+            await until(lambda: len(made) == 40)
+            assert await asyncio.to_thread(still_open, clients) <= 16
+            for client in clients:
+                client.close()
+
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        runner.run(check())
+
+
+def still_open(clients: list[ssl.SSLSocket]) -> int:
+    """How many of these connections the server has not closed, as the system has it."""
+    tcp_info, established = 11, 1
+    return sum(client.getsockopt(socket.IPPROTO_TCP, tcp_info, 1) == bytes([established]) for client in clients)
+
+
+def trusting_all() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def test_a_connection_that_cannot_be_looked_at_is_not_the_end_of_time_outs(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken:
+        """In the place of a connection."""
+
+        aborted = False
+
+        def check(self, now: float) -> None:
+            raise ValueError(now)
+
+        def abort(self) -> None:
+            self.aborted = True
+
+    async def check() -> None:
+        broken = Broken()
+        connections = Connections(Echo(), SHORT)
+        connections.open.add(broken)  # type: ignore[arg-type] # no real one is known to do this
+        sweeping = asyncio.ensure_future(connections.sweep())
+        await until(lambda: broken.aborted)
+        await asyncio.sleep(SHORT.sweep_s * 2)
+        assert not sweeping.done()
+        sweeping.cancel()
+
+    asyncio.run(check())
+    assert "could not be looked at" in caplog.text
+
+
+@pytest.mark.parametrize("loop", LOOPS)
 def test_one_connection_more_than_there_may_be_costs_the_longest_idle_one(loop: str) -> None:
     async def check(server: Serving) -> None:
         held = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(3)]
@@ -297,6 +397,59 @@ def test_handshakes_that_are_never_begun_delay_nobody_and_use_up_nothing(tmp_pat
     served(check, Limits(handshakes=50, handshake_s=1), tls=context, loop=loop)
 
 
+def server_context(directory: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority(directory).issue("server", LOCAL).pair)
+    return context
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_why_a_handshake_failed_is_told_to_who_wants_to_know(
+    tmp_path: Path, loop: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "exporter")
+
+    async def check(server: Serving) -> None:
+        await raw(server.port, PLAIN)
+        await until(lambda: bool(caplog.records))
+
+    served(check, tls=server_context(tmp_path), loop=loop)
+    (record,) = caplog.records
+    assert (record.levelname, record.getMessage()) == ("DEBUG", "a TLS handshake failed")
+    assert "HTTP_REQUEST" in record.fields["error"]  # type: ignore[attr-defined] # what logs.py writes
+
+
+def test_where_the_system_has_no_more_descriptors_it_is_told_once_and_tried_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Exhausted(socket.socket):
+        """Has no descriptor for a new connection at first."""
+
+        failures = 2
+
+        def accept(self) -> tuple[socket.socket, object]:
+            if self.failures:
+                self.failures -= 1
+                raise OSError(errno.EMFILE, "Too many open files")
+            return super().accept()
+
+    async def check() -> None:
+        (bound,) = bind([ListenAddress("127.0.0.1", 0)])
+        listener = Exhausted(fileno=bound.detach())
+        async with serving(tls=server_context(tmp_path), listener=listener) as server:
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=context)
+            writer.write(LAST)
+            assert b"200 OK" in await reader.read()
+            writer.close()
+
+    asyncio.run(check())
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", "no connection can be accepted for now")
+    ]
+
+
 def test_a_connection_that_is_not_admitted_is_cut_before_anything_is_answered() -> None:
     async def check() -> None:
         async with serving(admit=lambda transport: False) as server:
@@ -329,8 +482,8 @@ def test_what_is_being_answered_when_the_server_stops_is_finished_and_what_hangs
 def test_the_number_of_requests_counts_neither_probes_nor_event_streams() -> None:
     async def check() -> None:
         echo = Echo()
-        places = Places(echo, 2, exempt=("/-/healthy", "/stream"))
-        async with serving(app=places) as server:
+        limited = ConcurrencyLimit(echo, 2, exempt=("/-/healthy", "/stream"))
+        async with serving(app=limited) as server:
             held = [asyncio.ensure_future(raw(server.port, LAST.replace(b"last", b"held"))) for _ in range(2)]
             stream = asyncio.ensure_future(raw(server.port, LAST.replace(b"last", b"stream")))
             await until(lambda: sorted(echo.asked) == ["/held", "/held", "/stream"])
@@ -352,7 +505,7 @@ def test_the_number_of_requests_counts_neither_probes_nor_event_streams() -> Non
 def test_no_limit_is_no_limit() -> None:
     async def check() -> None:
         echo = Echo()
-        async with serving(app=Places(echo, 0, exempt=())) as server:
+        async with serving(app=ConcurrencyLimit(echo, 0, exempt=())) as server:
             held = [asyncio.ensure_future(raw(server.port, LAST.replace(b"last", b"held"))) for _ in range(60)]
             await until(lambda: len(echo.asked) == 60)
             echo.release.set()
@@ -435,7 +588,8 @@ def test_the_documentation_has_the_numbers_in_force() -> None:
         "TLS handshakes at once": f"{LIMITS.handshakes}",
         "target of a request (path and query)": f"{LIMITS.target_bytes // 1024} KiB",
         "head of a request, with the target": f"{LIMITS.head_bytes // 1024} KiB, {LIMITS.fields} fields",
-        "body of a request": f"{LIMITS.body_bytes // 1024} KiB",
+        "body of a request": f"{LIMITS.body_bytes // 1024} KiB; in chunks, 4,000 lines",
+        "connections being closed, beyond those": f"{LIMITS.leaving}",
         "requests sent ahead of the answer at hand": f"{LIMITS.ahead_bytes // 1024} KiB",
         "TLS handshake": f"{LIMITS.handshake_s:g} s",
         "head, from the connection or its first byte to its end": f"{LIMITS.head_s:g} s",
@@ -444,4 +598,5 @@ def test_the_documentation_has_the_numbers_in_force() -> None:
         "taking the answer": f"{LIMITS.taken_bytes // 1024} KiB in {LIMITS.taken_s:g} s, or all that is left of it",
         "finishing an answer after SIGTERM": f"{LIMITS.shutdown_s:g} s",
         "requests being answered at once, `--web.max-requests` (0: no limit)": f"{WebSettings().max_requests}",
+        "of them for what is no scrape": f"{others(WebSettings().max_requests)}: all but a quarter",
     }.items() <= rows.items()

@@ -15,12 +15,13 @@ import pytest
 from hypothesis import given
 
 from exporter.secret import Secret
-from exporter.web.config.model import WebConfig
+from exporter.web.config.model import RateLimit, WebConfig
 from exporter.web.protection.login import MOST_WAITING, MOST_WAITING_PER_CLIENT, Check, Login, Remembered, credentials
 from exporter.web.protection.passwords import Accounts, matches
 from exporter.web.protection.security import WebSecurity
 from tests.support.asgi import Answered, ask, says
-from tests.support.web import Running, with_server
+from tests.support.serving import answers
+from tests.support.web import Running, raw, with_server
 
 COST = 4
 """The cheapest there is: 2 ms."""
@@ -131,6 +132,25 @@ def test_every_path_asks_for_a_login_and_refusals_are_counted() -> None:
         assert refused["metrics"] == 1
 
     with_server(test, security=WebSecurity(None, WebConfig(users={"alice": hashed(b"x")})))
+
+
+def test_options_for_the_whole_server_bypass_nothing() -> None:
+    config = WebConfig(
+        users={"alice": hashed(b"x")}, headers=(("X-Frame-Options", "deny"),), rate_limit=RateLimit(3600, 2)
+    )
+    asking = b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+
+    async def test(server: Running) -> None:
+        given = b"%b: %b\r\n" % login("alice", "x")[0]
+        for field, status in ((b"", 401), (given, 204), (given, 429)):
+            ((code, headers, body),) = answers(await raw(server.port, asking + field + b"\r\n"))
+            assert (code, headers["x-frame-options"]) == (status, "deny")
+            if status == 204:
+                assert (headers["allow"], body) == ("GET, HEAD", b"")
+        for status in (401, 204, 429):
+            assert server.polled.by("handler", "zohovoice_exporter_http_requests_total", code=str(status))["other"] == 1
+
+    with_server(test, security=WebSecurity(None, config))
 
 
 @pytest.mark.parametrize(
@@ -462,6 +482,24 @@ def test_a_flood_of_guesses_does_not_queue_without_end_and_leaves_room_for_other
             assert {task.result().status for task in flood if await asyncio.wait([task])} == {401, 503}
         # The places are free again.
         assert (await guess("10.0.0.1", 1000)).status == 401
+
+    asyncio.run(run())
+
+
+def test_a_host_with_a_whole_ipv6_network_is_one_client() -> None:
+    async def run() -> None:
+        check = HeldCheck()
+        app = behind_login({"alice": hashed(b"x")}, check)
+        with check.holding():
+            flood = [
+                asyncio.create_task(ask(app, headers=login("alice", f"guess {number}"), client=f"2001:db8::{number:x}"))
+                for number in range(100)
+            ]
+            await until(lambda: sum(task.done() for task in flood) == 100 - MOST_WAITING_PER_CLIENT)
+            other = asyncio.create_task(ask(app, headers=login("alice", "right"), client="2001:db8:0:1::1"))
+            check.let_go()
+            assert (await other).status == 200
+            await asyncio.wait(flood)
 
     asyncio.run(run())
 

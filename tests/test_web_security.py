@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import threading
 from pathlib import Path
 
 import bcrypt
@@ -14,6 +15,7 @@ from exporter.web.config.model import RateLimit, WebConfig
 from exporter.web.edge import Edge
 from exporter.web.protection.security import WebSecurity
 from tests.support.asgi import Answered, ask, says
+from tests.support.certificates import LOCAL, authority
 from tests.support.metrics import Polled
 from tests.support.tls import LOOPS, run_on, watching
 from tests.support.web import Running, running, with_server
@@ -168,6 +170,46 @@ def test_a_wrong_file_leaves_what_was_in_force(tmp_path: Path, text: str) -> Non
     with pytest.raises(UsageError, match=r"web\.yml"):
         security.reread()
     assert security.config.headers == (("X-Frame-Options", "deny"),)
+
+
+@pytest.mark.parametrize("what", ["pipe", "directory", "loop of links", "endless file", "unreadable"])
+@pytest.mark.parametrize("which", ["web.yml", "server.crt"])
+def test_something_else_in_the_place_of_a_file_leaves_what_was_in_force_and_holds_up_nobody(
+    tmp_path: Path, what: str, which: str
+) -> None:
+    certificate = authority(tmp_path).issue("server", LOCAL)
+    file = tmp_path / "web.yml"
+    file.write_text(f"{OLD}tls_server_config:\n  cert_file: server.crt\n  key_file: {certificate.key}\n")
+    (tmp_path / "server.crt").write_bytes(certificate.certificate.read_bytes())
+    security = WebSecurity.load(file)
+    replaced = tmp_path / which
+    replaced.unlink()
+    if what == "pipe":
+        os.mkfifo(replaced)
+    elif what == "directory":
+        replaced.mkdir()
+    elif what == "loop of links":
+        replaced.symlink_to(replaced)
+    elif what == "endless file":
+        replaced.symlink_to("/dev/zero")
+    else:
+        replaced.symlink_to("/proc/self/mem")
+    open_before = len(list(Path("/proc/self/fd").iterdir()))
+    # On a thread, so that what waits for ever fails the test and does not hold it up.
+    refused: list[UsageError] = []
+
+    def reread() -> None:
+        try:
+            security.reread()
+        except UsageError as error:
+            refused.append(error)
+
+    reading = threading.Thread(target=reread, daemon=True)
+    reading.start()
+    reading.join(5)
+    assert [which in str(error) for error in refused] == [True]
+    assert security.config.headers == (("X-Frame-Options", "deny"),)
+    assert len(list(Path("/proc/self/fd").iterdir())) == open_before
 
 
 def test_an_error_that_nobody_foresaw_leaves_what_was_in_force_too() -> None:

@@ -242,11 +242,9 @@ def test_http_1_0_needs_no_host_and_ends_after_one_answer() -> None:
     assert (status, seen(body)["path"], headers["connection"]) == (200, "/old", "close")
 
 
-def test_options_for_the_whole_server_are_answered_without_the_application() -> None:
+def test_options_for_the_whole_server_go_through_the_application() -> None:
     first, _ = asked(request(b"OPTIONS * HTTP/1.1") + LAST)
-    assert first[0] == 204
-    assert first[1]["allow"] == "GET, HEAD"
-    assert first[2] == b""
+    assert (first[0], seen(first[2])["method"], seen(first[2])["path"]) == (200, "OPTIONS", "*")
 
 
 def test_methods_that_the_parser_knows_are_left_to_the_application() -> None:
@@ -379,6 +377,27 @@ def test_how_bytes_are_cut_changes_nothing(sent: bytes, cuts: list[int]) -> None
     at = [0, *sorted(cut for cut in cuts if cut < len(sent)), len(sent)]
     pieces = [sent[start:end] for start, end in itertools.pairwise(at)]
     assert whole(pieces) == whole([sent])
+    # Who sends the same again is known again.
+    assert whole(pieces * 2) == whole([sent * 2])
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        (b"GET /plain HTTP/1.1\r\nHost: a\r\n", b"\r\n"),
+        (b"GET /plain HTTP/1.1\r\nX: ", b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"),
+        (b"POST /plain HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", b"0\r\n\r\n"),
+    ],
+    ids=["a line end", "a whole request", "the last chunk"],
+)
+@pytest.mark.parametrize("in_two", [True, False])
+def test_the_end_of_a_request_is_not_taken_for_that_request_when_it_comes_alone(
+    begin: bytes, end: bytes, in_two: bool
+) -> None:
+    before = [begin, end] if in_two else [begin + end]
+    once, alone = whole(before), whole([end])
+    assert len(once) == 1
+    assert whole([*before, end]) == once + alone
 
 
 @given(st.binary(max_size=300))

@@ -305,7 +305,23 @@ def test_a_manager_that_is_not_there_stops_nothing(tmp_path: Path, caplog: pytes
 def test_a_reload_that_fails_is_told_as_ended(tmp_path: Path) -> None:
     with Manager(tmp_path) as manager:
         notifier = Notifier(str(manager.path))
+        notifier.ready()
         with pytest.raises(ExporterError), notifier.reloading():
             raise ExporterError("wrong")
         notifier.close()
-        assert [state.partition("\n")[0] for state in manager.now()] == ["RELOADING=1", "READY=1"]
+        assert [state.partition("\n")[0] for state in manager.now()] == ["READY=1", "RELOADING=1", "READY=1"]
+
+
+def test_a_reload_never_says_that_a_program_serves_which_does_not_yet_or_does_not_any_more(tmp_path: Path) -> None:
+    with Manager(tmp_path) as manager:
+        notifier = Notifier(str(manager.path))
+        with notifier.reloading():
+            pass
+        assert manager.now() == []
+        notifier.ready()
+        with notifier.reloading():
+            notifier.stopping()
+        with notifier.reloading():
+            pass
+        notifier.close()
+        assert [state.partition("\n")[0] for state in manager.now()] == ["READY=1", "RELOADING=1", "STOPPING=1"]

@@ -65,7 +65,7 @@ from exporter.demo_settings import DemoSettings
     metavar="NUMBER",
     help="Port of the simulator on 127.0.0.1; 0 lets the system choose.",
 )
-@settings_options("web.config.file", "web.pages", "log.*")
+@settings_options("db.mode", "web.config.file", "web.pages", "log.*")
 def demo(
     values: Values,
     directory: Path,
@@ -81,6 +81,7 @@ def demo(
         parse.listen_address(address)
     settings = DemoSettings(
         directory=directory,
+        db_mode=values.one("db.mode", parse.mode),
         fresh=fresh,
         agents=agents,
         days=days,

@@ -34,7 +34,7 @@ history = LazyGroup(
         "backup": ("exporter.cli.history_care:backup", "Copy the database while it is written, and check the copy."),
         "purge": ("exporter.cli.history_care:purge", "Remove what is older than a time, or a person; asks first."),
         "rebuild": ("exporter.cli.history_care:rebuild", "Make what is derived from the facts anew."),
-        "export": ("exporter.cli.history_transfer:export", "Every recorded fact as NDJSON."),
+        "export": ("exporter.cli.history_transfer:export", "Every recorded fact as NDJSON, or samples for Prometheus."),
         "import": ("exporter.cli.history_transfer:import_", "Add an export, a log or polls from a file."),
         "compact": ("exporter.cli.history_care:compact", "Give unused space in the file back to the disk."),
     },

@@ -3,10 +3,10 @@
 import os
 import platform
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import click
@@ -24,9 +24,72 @@ from exporter.history.transfer.progress import Progress, SilentProgress
 
 if TYPE_CHECKING:
     from exporter.history.transfer.importing import Imported
+    from exporter.openmetrics.export import Backfill
+
+R = TypeVar("R")
+
+
+def _backfill_options(function: Callable[..., R]) -> Callable[..., R]:
+    """Those that only `--format openmetrics` takes; the command gets what was given of them as keywords."""
+    for option in reversed(
+        (
+            click.option(
+                "--since",
+                metavar="TIME",
+                help="For openmetrics: start of the window: ISO 8601, a duration ago such as 7d, today, yesterday, or "
+                "a weekday. Default: when the history begins.",
+            ),
+            click.option(
+                "--until",
+                metavar="TIME",
+                help="For openmetrics: end of the window, not included: as --since, or now. Default: now.",
+            ),
+            click.option(
+                "--tz",
+                metavar="ZONE",
+                help="For openmetrics: IANA time zone that these times are read in, such as Europe/Berlin. "
+                "Default: the machine's.",
+            ),
+            click.option(
+                "--step",
+                metavar="DURATION",
+                help="For openmetrics: time between two samples: whole seconds that divide a day, 5m at most. "
+                "Default: 1m.",
+            ),
+            click.option(
+                "--job", metavar="NAME", help="For openmetrics: the label job of all series. Default: zohovoice."
+            ),
+            click.option(
+                "--instance",
+                metavar="NAME",
+                help="For openmetrics: the label instance of all series. Default: localhost:10042.",
+            ),
+            click.option(
+                "--per-agent/--no-per-agent",
+                default=None,
+                help="For openmetrics: also the time in status of each agent. Default: yes.",
+            ),
+            click.option(
+                "--names/--no-names",
+                default=None,
+                help="For openmetrics: also names and teams of the agents, which are personal data. Default: no.",
+            ),
+        )
+    ):
+        function = option(function)
+    return function
 
 
 @click.command("export", context_settings=CONTEXT)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["ndjson", "openmetrics"]),
+    default="ndjson",
+    show_default=True,
+    help="ndjson: every fact; openmetrics: samples with timestamps, for promtool.",
+)
+@_backfill_options
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -35,22 +98,65 @@ if TYPE_CHECKING:
     "and takes the place of one that was there.",
 )
 @settings_options("db")
-def export(values: Values, output: Path | None) -> None:
+def export(values: Values, form: str, output: Path | None, **backfill: Any) -> None:
     """Every recorded fact as NDJSON, one JSON object a line, for `history import` or programs of your own.
 
     It reads the database as it is at one instant, and `serve` may be running. docs/database.md tells the format.
+
+    With --format openmetrics: how many agents were in which status, and the time in status of each, for
+    `promtool tsdb create-blocks-from openmetrics`, so that Prometheus shows what was before it: see grafana/README.md.
     """
     from exporter.clock import SystemClock
     from exporter.history.transfer.export import export_lines
 
     database = values.one("db", parse.path)
+    now = SystemClock().now_ms()
+    given = {name: value for name, value in backfill.items() if value is not None}
+    if form == "ndjson" and given:
+        raise UsageError(
+            f"--{next(iter(given)).replace('_', '-')} is for --format openmetrics only: "
+            "an export as NDJSON is of every fact"
+        )
+    asked = _backfill(given, now) if form == "openmetrics" else None
     # On a terminal the lines themselves show that it goes on.
     shown: AbstractContextManager[Progress] = (
         nullcontext(SilentProgress()) if output is None and sys.stdout.isatty() else shown_progress()
     )
-    with shown as progress, open_output(output) as stream:
-        for line in export_lines(database, program=__version__, now=SystemClock().now_ms(), progress=progress):
+    with ExitStack() as stack:
+        progress = stack.enter_context(shown)
+        if asked is None:
+            lines = export_lines(database, program=__version__, now=now, progress=progress)
+        else:
+            from exporter.history.reader import HistoryReader
+            from exporter.openmetrics.export import openmetrics
+
+            lines = openmetrics(stack.enter_context(HistoryReader.open(database)), asked, progress)
+        stream = stack.enter_context(open_output(output))
+        for line in lines:
             stream.write(line)
+
+
+def _backfill(given: Mapping[str, Any], now: int) -> "Backfill":
+    """What is to be exported as OpenMetrics."""
+    from exporter.history.window import machine_zone, make_window, named_zone, parse_instant
+    from exporter.openmetrics.export import DEFAULT_STEP_MS, Backfill, checked_step
+
+    zone = named_zone(given["tz"]) if "tz" in given else machine_zone(os.environ.get("TZ"))
+    since, until = given.get("since"), given.get("until", "now")
+    for name in ("job", "instance"):
+        if not given.get(name, name):
+            raise UsageError(f"--{name} is empty: give the value that the label {name} has in Prometheus")
+    step = given.get("step")
+    return Backfill(
+        since=None if since is None else make_window(since, until, zone, now).since,
+        until=min(parse_instant(until, zone, now, flag="--until"), now),
+        now=now,
+        job=given.get("job", "zohovoice"),
+        instance=given.get("instance", "localhost:10042"),
+        step_ms=DEFAULT_STEP_MS if step is None else checked_step(_milliseconds(step, "--step"), step),
+        per_agent=given.get("per_agent", True),
+        names=given.get("names", False),
+    )
 
 
 @click.command("import", context_settings=CONTEXT)
@@ -113,7 +219,7 @@ def import_(
         zone=zone,
         kind=None if kind is None else FileKind(kind),
         covers=Covers(instant(covers_since, "--covers-since"), instant(covers_until, "--covers-until")),
-        interval_ms=None if interval is None else _milliseconds(interval),
+        interval_ms=None if interval is None else _milliseconds(interval, "--interval"),
     )
     run = RunInfo(version=__version__, host=platform.node(), boot_id="", pid=os.getpid(), started=now)
     mode = values.one("db.mode", parse.mode)
@@ -123,11 +229,11 @@ def import_(
         click.echo(line, err=True)
 
 
-def _milliseconds(interval: str) -> int:
+def _milliseconds(duration: str, flag: str) -> int:
     try:
-        return round(parse.seconds(interval) * 1000)
+        return round(parse.seconds(duration) * 1000)
     except UsageError as error:
-        raise UsageError(f"--interval: {error}") from error
+        raise UsageError(f"{flag}: {error}") from error
 
 
 def _told(done: "Imported", file: Path, zone: ZoneInfo) -> Iterator[str]:

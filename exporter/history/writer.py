@@ -1,6 +1,7 @@
 """The one writer of a history database: appends what each poll adds, whole or not at all."""
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
+from exporter.errors import DatabaseError
 from exporter.history import connection as file
 from exporter.history.care.purge import BATCH, Removed, oldest, purge_steps
 from exporter.history.checkpoints import are_missing, checkpoint_after, rebuild_derived, write_checkpoint
@@ -78,6 +80,7 @@ class HistoryWriter:
         self._connection: Final = connection
         self._checkpoint_after: Final = checkpoint_after
         self._program: Final = run.version
+        self._file: Final = path.stat()
         self._closed = False
         self._purging = False
         """A purge is going on: it will make all checkpoints anew, and needs none before."""
@@ -239,6 +242,12 @@ class HistoryWriter:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
+        if not _is_still(self._file, self._path):
+            # SQLite would go on with the file that is open, and at the end nothing of it would be left.
+            raise DatabaseError(
+                f"the history database {self._path} was removed or replaced while it was being written, and what is "
+                "written now would be lost; put it back, or restart"
+            )
         with file.explaining(self._path), file.transaction(self._connection):
             yield
 
@@ -318,6 +327,16 @@ def _rows(facts: PollFacts, known: Knowledge) -> list[_Row]:
     if rows and not rows[0][0] >> AGENT_BITS == rows[-1][0] >> AGENT_BITS == facts.poll.received:
         raise FactsRefusedError("a transition was not seen by the poll that brings it")
     return rows
+
+
+def _is_still(opened: os.stat_result, path: Path) -> bool:
+    """Whether that file is the one at `path`, as far as may be known."""
+    try:
+        return os.path.samestat(opened, path.stat())
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
 
 
 def _size(path: Path) -> int:

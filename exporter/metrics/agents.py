@@ -69,7 +69,8 @@ class AgentSeries:
 
     def __init__(self) -> None:
         self.labels = StatusLabels()
-        self._rows: Mapping[AgentId, Row] = {}
+        self._rows: dict[AgentId, Row] = {}
+        self._before: dict[AgentId, Row] = {}
         self._order: tuple[AgentId, ...] = ()
         self._view = AgentsView((), self.labels.labels, {}, 0)
         self._last_received: int | None = None
@@ -81,7 +82,12 @@ class AgentSeries:
         Nothing is taken over before the last step.
         """
         known_ms = self._view.known_ms + self._elapsed_ms(facts)
-        came_from = {change.agent_id: change.from_status for change in facts.transitions}
+        came_from: dict[AgentId, Status | None] = {}
+        for changes in batches(facts.transitions, LIGHT):
+            came_from |= {
+                change.agent_id: change.from_status for change in changes if change.agent_id not in self._rows
+            }
+            yield
         rows: dict[AgentId, Row] = {}
         moves: Moves = {}
         new: list[AgentId] = []
@@ -106,10 +112,17 @@ class AgentSeries:
             counts.update([(row.team, row.place) for row in run])
             unrecognised += sum([row.unrecognised for row in run])
             yield
-        self._rows, self._order, self._unrecognised = rows, order, unrecognised
+        self._before, self._rows, self._order, self._unrecognised = self._rows, rows, order, unrecognised
         self._last_received = facts.poll.received
         self._view = AgentsView(tuple(ordered), self.labels.labels, counts, known_ms)
         return moves
+
+    def let_go(self) -> Steps[None]:
+        """Free what the last `follow` has replaced; to do so at once takes 4 ms at 50,000 agents."""
+        while self._before:
+            for _ in range(min(len(self._before), LIGHT)):
+                self._before.popitem()
+            yield
 
     @property
     def unrecognised(self) -> int:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from exporter.metrics.agents import AgentsView, Row
-from exporter.metrics.families import FAMILY, Family
+from exporter.metrics.families import FAMILY
+from exporter.metrics.family import Family
 from exporter.metrics.text import cleaned, escaped
 from exporter.model import AgentId
 from exporter.settings import MetricsSettings

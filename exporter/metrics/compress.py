@@ -5,7 +5,7 @@ Two gzip members in a row would be simpler, but curl and httpx stop silently aft
 
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 
@@ -53,11 +53,19 @@ def flushed(deflater: Deflater) -> bytes:
 
 
 def gzip_member(deflated: bytes, crc: int, length: int, last: bytes) -> bytes:
-    """One gzip member of prepared pieces and of `last`, which is deflated now.
+    """One gzip member of what is deflated and of `last`, which is deflated now.
 
     `crc` and `length` are those of what `deflated` holds.
     """
+    return b"".join(gzip_pieces((deflated,), crc, length, last))
+
+
+def gzip_pieces(deflated: Sequence[bytes], crc: int, length: int, last: bytes) -> tuple[bytes, ...]:
+    """The same in as many pieces as `deflated` has, at least one: no piece is so small that it is not worth a write."""
     deflater = new_deflater()
     end = deflater.compress(last) + deflater.flush()
     trailer = struct.pack("<LL", crc32(last, crc), (length + len(last)) & 0xFFFFFFFF)
-    return b"".join((_GZIP_HEADER, deflated, end, trailer))
+    pieces = [*deflated]
+    pieces[0] = _GZIP_HEADER + pieces[0]
+    pieces[-1] += end + trailer
+    return tuple(pieces)

@@ -4,22 +4,21 @@ A body is the agents' families, the rest of the snapshot, and a small part that 
 has a second form for when the last good poll is too old, so that a scrape can choose without rendering anything.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from exporter.metrics.agents import AgentsView
 from exporter.metrics.blocks import AgentsContent, agent_sections
-from exporter.metrics.compress import crc32, flushed, gzip_member, new_deflater, piece
+from exporter.metrics.compress import crc32, flushed, gzip_pieces, new_deflater, piece
 from exporter.metrics.families import FAMILY, OWN_FAMILIES
 from exporter.metrics.polling import Polling
 from exporter.metrics.text import Format, header, series_lines
 from exporter.metrics.values import Frozen
-from exporter.steps import Steps as Steps
-from exporter.steps import at_once, batches
+from exporter.steps import LIGHT, Steps, at_once, batches
 
 _SHEET: Final = 256 * 1024
-"""Bytes that a piece of a plain body has, more or less."""
+"""Bytes that a piece of a body has, more or less."""
 _CHECKED: Final = 20
 """Pieces whose checksum is taken in one step: 5 MB, about half a millisecond."""
 _END: Final = {Format.TEXT: b"", Format.OPENMETRICS: b"# EOF\n"}
@@ -31,8 +30,8 @@ class Prepared:
 
     plain: tuple[bytes, ...]
     """Not joined: the pieces of the two formats share what they have in common."""
-    deflated: bytes
-    """Raw deflate, ended by a full flush."""
+    deflated: tuple[bytes, ...]
+    """Raw deflate, ended by a full flush; at least one piece."""
     crc: int
     length: int
 
@@ -74,9 +73,14 @@ class Exposition:
         prepared = (self.fresh if with_agents else self.stale)[form]
         last = scrape_part + _END[form]
         if gzip:
-            member = gzip_member(prepared.deflated, prepared.crc, prepared.length, last)
-            return Body((member,), len(member))
+            pieces = gzip_pieces(prepared.deflated, prepared.crc, prepared.length, last)
+            return Body(pieces, sum(map(len, pieces)))
         return Body((*prepared.plain, last), prepared.length + len(last))
+
+    def held(self) -> tuple[tuple[list[object], int], ...]:
+        """All that takes long to free, and how much of it takes a millisecond; see `letting_go`."""
+        pieces = [piece for prepared in self.fresh.values() for piece in (*prepared.plain, *prepared.deflated)]
+        return ([*pieces], _CHECKED), ([] if self.view is None else [*self.view.rows], LIGHT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +132,37 @@ def _up(form: Format, *, up: bool) -> bytes:
 
 def _prepared(parts: list[bytes]) -> Prepared:
     whole = b"".join(parts)
-    return Prepared((whole,), piece(whole), crc32(whole), len(whole))
+    return Prepared((whole,), (piece(whole),), crc32(whole), len(whole))
+
+
+class _Sheets:
+    """Pieces joined into fewer ones as they come: each is a write of its own for everybody who reads the body.
+
+    All joined at the end took 15 ms at 50,000 agents, in which the event loop stood still.
+    """
+
+    def __init__(self) -> None:
+        self._done: list[bytes] = []
+        self._begun: list[bytes] = []
+        self._size = 0
+
+    def add(self, some: bytes) -> None:
+        """The next piece."""
+        self._begun.append(some)
+        self._size += len(some)
+        if self._size >= _SHEET:
+            self._end()
+
+    def all(self) -> tuple[bytes, ...]:
+        """What was added. Nothing is added after it."""
+        if self._begun:
+            self._end()
+        return tuple(self._done)
+
+    def _end(self) -> None:
+        self._done.append(b"".join(self._begun))
+        self._begun.clear()
+        self._size = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,42 +171,37 @@ class _Section:
 
     headers: Mapping[Format, bytes]
     lines: tuple[bytes, ...]
-    deflated: bytes
+    deflated: tuple[bytes, ...]
 
 
 def _agents(content: AgentsContent) -> Steps[list[_Section]]:
     """The agents' families that have samples."""
     sections: list[_Section] = []
     for family, pieces in agent_sections(content):
-        deflater = new_deflater()
-        lines: list[bytes] = []
-        deflated: list[bytes] = []
+        deflater, lines, deflated = new_deflater(), _Sheets(), _Sheets()
         for some in pieces:
-            lines.append(some)
-            deflated.append(deflater.compress(some))
+            lines.add(some)
+            deflated.add(deflater.compress(some))
             yield
-        if lines:
-            deflated.append(flushed(deflater))
+        if sheets := lines.all():
+            deflated.add(flushed(deflater))
             headers = {form: header(family, form).encode() for form in Format}
-            sections.append(_Section(headers, tuple(_sheets(lines)), b"".join(deflated)))
+            sections.append(_Section(headers, sheets, deflated.all()))
             yield
     return sections
-
-
-def _sheets(pieces: list[bytes]) -> Iterator[bytes]:
-    """`pieces` joined into fewer ones: each is a write of its own for everybody who reads the body."""
-    for some in batches(pieces, max(1, _SHEET * len(pieces) // max(1, sum(map(len, pieces))))):
-        yield some[0] if len(some) == 1 else b"".join(some)
 
 
 def _joined(sections: list[_Section], form: Format, tail: bytes) -> Steps[Prepared]:
     """The sections in one format, and `tail` after them."""
     plain: list[bytes] = []
-    deflated: list[bytes] = []
+    deflated = _Sheets()
     crc = length = 0
     for section in sections:
         head = section.headers[form]
-        deflated += (piece(head), section.deflated)
+        deflated.add(piece(head))
+        for some_deflated in section.deflated:
+            deflated.add(some_deflated)
+            yield
         for some in batches((head, *section.lines), _CHECKED):
             for part in some:
                 crc = crc32(part, crc)
@@ -180,8 +209,8 @@ def _joined(sections: list[_Section], form: Format, tail: bytes) -> Steps[Prepar
             plain += some
             yield
     plain.append(tail)
-    deflated.append(piece(tail))
+    deflated.add(piece(tail))
     length += len(tail)
     # A body that is short anyway takes a single write; of a long one both formats share the lines of samples.
     pieces = (b"".join(plain),) if length <= _SHEET else tuple(plain)
-    return Prepared(pieces, b"".join(deflated), crc32(tail, crc), length)
+    return Prepared(pieces, deflated.all(), crc32(tail, crc), length)

@@ -7,24 +7,23 @@ that it calls. All of them run on the event loop, and so does this: there are no
 import asyncio
 import logging
 import platform
-from collections import deque
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final, Protocol
 
 from exporter.clock import Clock, SystemClock
 from exporter.metrics.agents import AgentSeries
 from exporter.metrics.blocks import AgentsContent
-from exporter.metrics.exposition import Body, Exposition, Snapshot, render_in_steps
+from exporter.metrics.exposition import Body, Exposition, Snapshot, render, render_in_steps
 from exporter.metrics.families import OWN_FAMILIES
-from exporter.metrics.polling import Failure, Polling
+from exporter.metrics.freshness import Freshness
+from exporter.metrics.polling import Failures, Polling
 from exporter.metrics.scrape import Bodies, ScrapePart
 from exporter.metrics.statuses import CLOSED
 from exporter.metrics.text import Format
 from exporter.metrics.values import Values
 from exporter.model import AgentId, Poll, PollFacts, Roster, TrackerState
 from exporter.settings import MetricsSettings, PollSettings
-from exporter.steps import Steps, at_once, taking_turns
+from exporter.steps import Steps, at_once, letting_go, taking_turns
 from exporter.zoho.credits import Credits
 from exporter.zoho.endpoints import Endpoint
 from exporter.zoho.errors import REASONS
@@ -33,7 +32,6 @@ log: Final = logging.getLogger(__name__)
 
 _UNANSWERED: Final = ("timeout", "connect", "tls", "too_large")
 """Why a request brings no response; the other reasons are about what a response says."""
-_FAILURES_KEPT: Final = 10
 
 
 class HistoryStatistics(Protocol):
@@ -67,26 +65,25 @@ class Instruments:
         """`exporter_metrics` false leaves the process' own families out (--web.disable-exporter-metrics)."""
         self._settings = settings
         self._poll = poll
-        self._max_age_s = poll.max_age_s
         self._clock: Clock = clock or SystemClock()
+        self._freshness = Freshness(self._clock, poll.max_age_s)
         self._values = Values(OWN_FAMILIES)
         self._agents = AgentSeries()
         self._up = False
-        self._fresh_until: float | None = None
         self._last: int | None = None
         self._last_success: int | None = None
         self._failing_since: int | None = None
         self._interval_s = poll.interval_s
         self._tracked: int | None = None
         self._last_active: Mapping[AgentId, int] = {}
-        self._failures: deque[Failure] = deque(maxlen=_FAILURES_KEPT)
+        self._failures = Failures()
         self._unfollowed: list[tuple[PollFacts, TrackerState]] = []
         """Good polls whose agents are still to be looked at; hardly ever more than one."""
         self._publishing = asyncio.Lock()
         self.requests = ScrapePart(self._clock, enabled=exporter_metrics)
         self._bodies = Bodies(self.requests)
         self._start(poll.interval_s, version, revision)
-        self._exposition = self.publish(self._clock.now_ms())
+        self._exposition = render(self._snapshot(self._clock.now_ms()))
 
     # The API client
 
@@ -129,7 +126,7 @@ class Instruments:
         """A refresh was tried and brought no token."""
         self._values.add("zohovoice_oauth_token_refreshes_total")
         self._values.add("zohovoice_oauth_token_refresh_failures_total")
-        self._note("token refresh", reason, self._clock.now_ms())
+        self._failures.note("token refresh", reason, self._clock.now_ms())
 
     # The poller
 
@@ -137,7 +134,7 @@ class Instruments:
         """A poll was complete; `state` is what is known with it. Its agents are looked at when it is published."""
         self._up = True
         self._failing_since = None
-        self._fresh_until = self._clock.monotonic() + self._max_age_s
+        self._freshness.renew()
         self._last_success = poll.received
         self._tracked = len(state.agents)
         self._poll_ended(poll.received, duration_s)
@@ -151,7 +148,7 @@ class Instruments:
             self._failing_since = at_ms
         self._poll_ended(at_ms, duration_s)
         self._values.add("zohovoice_poll_failures_total", reason)
-        self._note("poll", reason, at_ms)
+        self._failures.note("poll", reason, at_ms)
 
     def poll_skipped(self) -> None:
         """A poll was not made: the one before still ran, or a lock was in force."""
@@ -167,13 +164,7 @@ class Instruments:
         Where the API's limits make that longer than --poll.interval, the good polls may be older in proportion: else
         the agents would go away between any two of them.
         """
-        max_age_s = self._poll.max_age_s * max(1.0, seconds / self._poll.interval_s)
-        if self._fresh_until is not None:
-            # What is shown now goes by the new age, but one that is shorter counts from now on: else the agents would
-            # go away for the moment until the next poll ends.
-            longest = self._fresh_until - self._max_age_s + max_age_s
-            self._fresh_until = max(longest, min(self._fresh_until, self._clock.monotonic() + max_age_s))
-        self._max_age_s = max_age_s
+        self._freshness.allow(self._poll.max_age_s * max(1.0, seconds / self._poll.interval_s))
         self._interval_s = seconds
         self._values.set("zohovoice_poll_interval_seconds", value=seconds)
 
@@ -202,7 +193,7 @@ class Instruments:
         """The list of agents could not be read; the one before stays in force."""
         self._values.add("zohovoice_roster_refreshes_total")
         self._values.add("zohovoice_roster_refresh_failures_total", reason)
-        self._note("roster", reason, self._clock.now_ms())
+        self._failures.note("roster", reason, self._clock.now_ms())
 
     # The recorder
 
@@ -214,7 +205,7 @@ class Instruments:
     def history_write_failed(self) -> None:
         """An attempt to write failed; the facts wait."""
         self._values.add("zohovoice_history_write_failures_total")
-        self._note("history", "write", self._clock.now_ms())
+        self._failures.note("history", "write", self._clock.now_ms())
 
     def history_pending(self, transitions: int) -> None:
         """So many transitions wait to be written."""
@@ -261,7 +252,7 @@ class Instruments:
             failing_since=self._failing_since,
             interval_s=self._interval_s,
             agents=self._tracked,
-            failures=tuple(self._failures),
+            failures=self._failures.latest,
         )
 
     @property
@@ -302,16 +293,20 @@ class Instruments:
         while self._unfollowed:
             yield from self._follow(*self._unfollowed[0])
             del self._unfollowed[0]
+            yield from self._agents.let_go()
         exposition = yield from render_in_steps(self._snapshot(now_ms))
-        yield  # a step of its own: the 60 MB of the one before are freed
+        yield
+        held = self._exposition.held()
         self._exposition = exposition
         self._bodies.forget()
+        for things, size in held:
+            yield from letting_go(things, size)
 
     def _snapshot(self, now_ms: int) -> Snapshot:
         agents = None
         if self._last_success is not None:
             agents = AgentsContent(self._agents.view, self._settings, self._last_active)
-        return Snapshot(now_ms, self.polling, agents, self._values.freeze(), self._fresh_until)
+        return Snapshot(now_ms, self.polling, agents, self._values.freeze(), self._freshness.until)
 
     def _follow(self, facts: PollFacts, state: TrackerState) -> Steps[None]:
         known = len(self._agents.labels.labels)
@@ -327,14 +322,6 @@ class Instruments:
         self._values.add("zohovoice_polls_total")
         self._values.set("zohovoice_last_poll_timestamp_seconds", value=at_ms / 1000)
         self._values.set("zohovoice_last_poll_duration_seconds", value=duration_s)
-
-    def _note(self, what: str, reason: str, at_ms: int) -> None:
-        """Remember a failure; one that repeats itself takes one place."""
-        newest = self._failures[0] if self._failures else None
-        if newest is not None and (newest.what, newest.reason) == (what, reason):
-            self._failures[0] = replace(newest, last=at_ms, times=newest.times + 1)
-        else:
-            self._failures.appendleft(Failure(what, reason, at_ms, at_ms, 1))
 
     def _start(self, interval_s: float, version: str, revision: str) -> None:
         """Make all series of closed label sets exist from the first scrape on."""

@@ -1,6 +1,10 @@
 """How the polls go, as values for people to read."""
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import Final
+
+_KEPT: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +17,26 @@ class Failure:
     last: int
     times: int
     """How often it failed for this reason without anything else failing in between."""
+
+
+class Failures:
+    """The latest ones; one that repeats itself takes one place."""
+
+    def __init__(self) -> None:
+        self._kept: deque[Failure] = deque(maxlen=_KEPT)
+
+    def note(self, what: str, reason: str, at_ms: int) -> None:
+        """Remember a failure."""
+        newest = self._kept[0] if self._kept else None
+        if newest is not None and (newest.what, newest.reason) == (what, reason):
+            self._kept[0] = replace(newest, last=at_ms, times=newest.times + 1)
+        else:
+            self._kept.appendleft(Failure(what, reason, at_ms, at_ms, 1))
+
+    @property
+    def latest(self) -> tuple[Failure, ...]:
+        """The newest first."""
+        return tuple(self._kept)
 
 
 @dataclass(frozen=True, slots=True)

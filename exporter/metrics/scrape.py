@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry, GCCollector, Metric, PlatformCo
 
 from exporter.clock import Clock
 from exporter.metrics.exposition import Body, Exposition
-from exporter.metrics.families import FAMILIES, Family, Part, Type
+from exporter.metrics.families import FAMILIES
+from exporter.metrics.family import Family, Part, Type
 from exporter.metrics.text import Format, header, series_lines
 from exporter.metrics.values import LabelValues, Number, Values
 

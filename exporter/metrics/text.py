@@ -7,7 +7,7 @@ samples are the same in both, so they are made once; only what stands before the
 from collections.abc import Iterator, Mapping
 from enum import Enum
 
-from exporter.metrics.families import Family, Type
+from exporter.metrics.family import Family, Type
 from exporter.metrics.values import Distribution, LabelValues, Value
 
 

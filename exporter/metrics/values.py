@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from exporter.metrics.families import Family, Type
+from exporter.metrics.family import Family, Type
 
 LabelValues = tuple[str, ...]
 Number = int | float

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 
 from exporter.web.api.events import EVENTS_PATH
 from exporter.web.api.routes import api
+from exporter.web.concurrency import ConcurrencyLimit
 from exporter.web.edge import Edge
 from exporter.web.operations import HEALTHY_PATH, READY_PATH, operations
 from exporter.web.pages.board import board
@@ -16,7 +17,6 @@ from exporter.web.pages.landing import landing
 from exporter.web.pages.static import static_files
 from exporter.web.pages.timeline.route import timeline
 from exporter.web.paths import checked_telemetry_path
-from exporter.web.places import Places
 from exporter.web.refusals import API, refusal
 from exporter.web.router import Router
 from exporter.web.state import WebState
@@ -33,8 +33,9 @@ def create_app(state: WebState) -> ASGIApp:
 
     router = Router(served, _refused(telemetry_path, list(handlers)), state.heartbeat.run)
     # Behind the login: who may not ask takes no place from those who may.
-    places = Places(router, state.web.max_requests, exempt=(HEALTHY_PATH, READY_PATH, EVENTS_PATH))
-    edge = Edge(state.security.protect(places), handlers, state.instruments.requests.answered)
+    exempt = (HEALTHY_PATH, READY_PATH, EVENTS_PATH)
+    limited = ConcurrencyLimit(router, state.web.max_requests, exempt, scrapes=(telemetry_path,))
+    edge = Edge(state.security.protect(limited), handlers, state.instruments.requests.answered)
     return state.security.with_headers(edge)
 
 

@@ -6,11 +6,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from exporter.web.access import names_this_machine
-from exporter.web.refusals import refusal
+from exporter.web.refusals import NO_STORE, refusal
 from exporter.web.routing import Endpoint
 from exporter.web.state import WebState
 
-_NO_STORE: Final = {"cache-control": "no-store"}
 _STRANGE_HOST: Final = (
     "This address is served to this machine only, under its loopback names: ask for it as localhost or 127.0.0.1."
 )
@@ -22,11 +21,11 @@ def personal(state: WebState, endpoint: Endpoint) -> Endpoint:
     async def guarded(request: Request) -> Response:
         allowed = state.access()
         if not allowed.open:
-            return refusal(request.scope["path"], 403, allowed.why_not, _NO_STORE)
+            return refusal(request.scope["path"], 403, allowed.why_not, NO_STORE)
         if allowed.only_local_names and not names_this_machine(request.headers.get("host")):
-            return refusal(request.scope["path"], 403, _STRANGE_HOST, _NO_STORE)
+            return refusal(request.scope["path"], 403, _STRANGE_HOST, NO_STORE)
         response = await endpoint(request)
-        response.headers["cache-control"] = "no-store"
+        response.headers.update(NO_STORE)
         return response
 
     return guarded

@@ -49,9 +49,10 @@ _OFFERS: Final = (
     *(_Offer(Format.TEXT, "text/plain", "1.0.0", escaping) for escaping in _ESCAPINGS),
 )
 
-# A list's members, and a member's parameters: commas and semicolons inside quotes do not count.
-_MEMBER: Final = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*(?:"|$))+')
-_PARAMETER: Final = re.compile(r'(?:[^;"]|"(?:[^"\\]|\\.)*(?:"|$))+')
+# A list's members, and a member's parameters: commas and semicolons inside quotes do not count. What begins with a
+# quote always fits, if need be to the end: tried anew at each quote, a header of 1,000 bytes took 50 ms.
+_MEMBER: Final = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*(?:"|\\?\Z))+', re.DOTALL)
+_PARAMETER: Final = re.compile(r'(?:[^;"]|"(?:[^"\\]|\\.)*(?:"|\\?\Z))+', re.DOTALL)
 _LONGEST: Final = 1_000
 """What of a header is read; five times what Prometheus sends."""
 # More digits than the three of RFC 9110 are taken for what they say; a number beyond 1 is none.

@@ -8,6 +8,7 @@ from starlette.responses import PlainTextResponse, Response
 from exporter.errors import ExporterError
 from exporter.metrics.instruments import Instruments
 from exporter.web.heartbeat import Heartbeat
+from exporter.web.refusals import NO_STORE
 from exporter.web.routing import Endpoint, Served
 from exporter.web.scrapes import scrapes
 from exporter.web.state import WebState
@@ -18,7 +19,6 @@ RELOAD_PATH: Final = "/-/reload"
 CONFIG_PATH: Final = "/config"
 
 _NO_LIFECYCLE: Final = "Reloading by HTTP is off: --web.enable-lifecycle turns it on; SIGHUP reloads in any case.\n"
-_NO_STORE: Final = {"cache-control": "no-store"}
 
 
 def operations(state: WebState, telemetry_path: str) -> list[Served]:
@@ -35,9 +35,9 @@ def operations(state: WebState, telemetry_path: str) -> list[Served]:
 def _healthy(heartbeat: Heartbeat) -> Endpoint:
     async def healthy(_: Request) -> Response:
         if heartbeat.fresh:
-            return PlainTextResponse("Healthy.\n", headers=_NO_STORE)
+            return PlainTextResponse("Healthy.\n", headers=NO_STORE)
         late = f"Not healthy: the event loop has not turned for {heartbeat.age_s:.0f} seconds.\n"
-        return PlainTextResponse(late, 503, headers=_NO_STORE)
+        return PlainTextResponse(late, 503, headers=NO_STORE)
 
     return healthy
 
@@ -45,15 +45,15 @@ def _healthy(heartbeat: Heartbeat) -> Endpoint:
 def _ready(instruments: Instruments) -> Endpoint:
     async def ready(_: Request) -> Response:
         if instruments.ready:
-            return PlainTextResponse("Ready.\n", headers=_NO_STORE)
-        return PlainTextResponse("Not ready: no poll has been complete yet.\n", 503, headers=_NO_STORE)
+            return PlainTextResponse("Ready.\n", headers=NO_STORE)
+        return PlainTextResponse("Not ready: no poll has been complete yet.\n", 503, headers=NO_STORE)
 
     return ready
 
 
 def _config(state: WebState) -> Endpoint:
     async def config(_: Request) -> Response:
-        return PlainTextResponse(state.config_text(), headers=_NO_STORE)
+        return PlainTextResponse(state.config_text(), headers=NO_STORE)
 
     return config
 
@@ -64,11 +64,11 @@ def _reload(state: WebState) -> Endpoint:
 
     async def reload(_: Request) -> Response:
         if not state.web.enable_lifecycle:
-            return PlainTextResponse(_NO_LIFECYCLE, 403, headers=_NO_STORE)
+            return PlainTextResponse(_NO_LIFECYCLE, 403, headers=NO_STORE)
         try:
             await state.reload()
         except ExporterError as error:
-            return PlainTextResponse(f"Nothing was reloaded: {error}\n", 500, headers=_NO_STORE)
-        return PlainTextResponse("Reloaded.\n", headers=_NO_STORE)
+            return PlainTextResponse(f"Nothing was reloaded: {error}\n", 500, headers=NO_STORE)
+        return PlainTextResponse("Reloaded.\n", headers=NO_STORE)
 
     return reload

@@ -9,6 +9,8 @@ from typing import Final
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 API: Final = "/api/"
+NO_STORE: Final[Mapping[str, str]] = {"cache-control": "no-store"}
+"""The header of what holds for this moment or this client only: nobody keeps it."""
 
 
 def refusal(path: str, status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:

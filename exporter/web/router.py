@@ -6,16 +6,14 @@ that alone cost more than a whole scrape does now.
 
 import asyncio
 import contextlib
-import inspect
 from collections.abc import Callable, Coroutine, Iterable
-from typing import cast
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from exporter.web.routing import Endpoint, Served
+from exporter.web.routing import Served
 
 Refused = Callable[[Request, HTTPException], Response]
 
@@ -35,6 +33,10 @@ class Router:
         """Answer a request, or live."""
         if scope["type"] != "http":
             await self._live(receive, send)
+            return
+        if scope["path"] == "*":
+            # OPTIONS for the server as a whole asks nothing of any path (RFC 9110, section 9.3.7).
+            await Response(status_code=204, headers={"allow": "GET, HEAD"})(scope, receive, send)
             return
         route = self._routes.get(scope["path"])
         if route is None:
@@ -62,14 +64,10 @@ def _methods(route: Served) -> frozenset[str]:
 
 
 def _app(route: Served, refused: Refused) -> ASGIApp:
-    if not inspect.isfunction(route.endpoint):
-        return cast("ASGIApp", route.endpoint)
-    endpoint = cast("Endpoint", route.endpoint)
-
     async def answered(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         try:
-            response = await endpoint(request)
+            response = await route.endpoint(request)
         except HTTPException as error:
             response = refused(request, error)
         await response(scope, receive, send)

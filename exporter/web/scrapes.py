@@ -1,13 +1,12 @@
 """The answer to a scrape."""
 
-from collections.abc import Iterable
-
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from exporter.metrics.exposition import Body
 from exporter.metrics.instruments import Instruments
+from exporter.web.fields import field
 from exporter.web.negotiation import Answer, negotiate
 from exporter.web.routing import Endpoint
 
@@ -16,8 +15,7 @@ def scrapes(instruments: Instruments) -> Endpoint:
     """The endpoint of the metrics."""
 
     async def metrics(request: Request) -> Response:
-        fields = request.scope["headers"]
-        answer = negotiate(_field(fields, b"accept"), _field(fields, b"accept-encoding"))
+        answer = negotiate(field(request, b"accept"), field(request, b"accept-encoding"))
         return Exposed(answer, instruments.scrape(answer.form, gzip=answer.gzip))
 
     return metrics
@@ -45,9 +43,3 @@ class Exposed(Response):
         for piece in pieces[:-1]:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": pieces[-1]})
-
-
-def _field(fields: Iterable[tuple[bytes, bytes]], wanted: bytes) -> str | None:
-    """All fields of a name as one (RFC 9110, 5.3), None if there is none."""
-    values = [value for name, value in fields if name == wanted]
-    return b",".join(values).decode("latin-1") if values else None

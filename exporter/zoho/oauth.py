@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from exporter.clock import Clock
 from exporter.errors import UsageError
 from exporter.secret import Secret
+from exporter.textfile import content
 from exporter.zoho.answers import Throttled
 from exporter.zoho.endpoints import REVOKE_PATH, Endpoint
 from exporter.zoho.errors import ApiError, ConnectFailed, RateLimited, RefreshRefused, RequestTimeout
@@ -91,8 +92,8 @@ class TokenFile(ReadyToken):
 
     def _read(self) -> Secret:
         try:
-            with self._path.open("rb") as file:
-                text = file.read(10_000).decode("ascii").strip()
+            # It is read on the event loop, which a pipe in its place would hold.
+            text = content(self._path, 10_000).decode("ascii").strip()
         except (OSError, ValueError):
             raise UsageError(f"--auth.access-token-file '{self._path}' cannot be read as text") from None
         if not is_token(text):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.benchmarks.measure import row
+from tests.benchmarks.verdicts import Verdicts
 from tests.support.abuse import HEAD, Watch, statuses, watched
 from tests.support.children import Child, child, serve_arguments, serve_environment
 from tests.support.running import read_samples, simulated, value
@@ -20,6 +21,10 @@ from tests.support.running import read_samples, simulated, value
 _SECONDS: Final = 10
 _INTERVAL_S: Final = 1.0
 _CASES: Final = (("/-/healthy", ()), ("/metrics", ("-H", "Accept-Encoding: gzip")), ("/nothing", ()))
+_DEMANDED: Final = 10_000
+"""Requests a second; fewer show how many the machine answers while it also sends them."""
+_MOST_GROWTH: Final = 24_000_000
+"""Bytes that the allocator may keep of the connections."""
 _RATE: Final = re.compile(r"Requests/sec:\s*([\d.]+)")
 
 
@@ -38,8 +43,20 @@ class Outcome:
     skipped: float
     grown_bytes: int
 
+    @property
+    def unharmed(self) -> bool:
+        """Whether polls stayed on time and memory flat; a scrape that fails ends everything."""
+        on_time = abs(self.polls - self.polls_due) < 2 and not self.skipped
+        return on_time and self.slowest_s < 1 and self.grown_bytes < _MOST_GROWTH
 
-def run() -> None:
+    def verdict(self, verdicts: Verdicts) -> str:
+        """In words."""
+        rate = "" if self.per_second >= _DEMANDED else f", though under less than {_DEMANDED:,} requests a second"
+        where = f"{_SECONDS} s of load on {self.path}"
+        return verdicts.goal(self.unharmed, f"scrapes within 1 s, polls on time, memory flat{rate}", where)
+
+
+def run(verdicts: Verdicts) -> None:
     """Print a line for each case."""
     wrk = shutil.which("wrk")
     if wrk is None:
@@ -54,7 +71,7 @@ def run() -> None:
                 f"{outcome.median_s * 1000:.1f} ms",
                 None,
                 f"{outcome.polls:.0f} of {outcome.polls_due:.0f} polls, {outcome.skipped:.0f} skipped, "
-                f"{outcome.grown_bytes / 1e6:+.1f} MB",
+                f"{outcome.grown_bytes / 1e6:+.1f} MB; {outcome.verdict(verdicts)}",
             )
         )
 

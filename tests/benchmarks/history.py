@@ -16,6 +16,7 @@ from typing import Any, Final
 from tests.benchmarks import history_writing
 from tests.benchmarks.history_contenders import CONTENDERS
 from tests.benchmarks.history_facts import DAY_MS, SIZES, START, Built, Size, build
+from tests.benchmarks.verdicts import Verdicts
 
 OURS: Final = "ours"
 _PATIENCE_S: Final = 4.0
@@ -98,7 +99,7 @@ class Race:
         return statistics.median(self.wall[name]) if name in self.wall else None
 
 
-def run(size_name: str, rounds: int, *, duckdb_1: Path | None, keep: Path | None = None) -> None:
+def run(size_name: str, rounds: int, verdicts: Verdicts, *, duckdb_1: Path | None, keep: Path | None = None) -> None:
     """Build the history, let everyone race, and print the tables."""
     size = SIZES[size_name]
     with ExitStack() as stack:
@@ -117,8 +118,8 @@ def run(size_name: str, rounds: int, *, duckdb_1: Path | None, keep: Path | None
         _print_races(children, size, rounds)
         _print_commands(folder, children[OURS], size, rounds)
         _print_plots(children[OURS], size, rounds)
-        _print_sizes(built)
-    history_writing.run()
+        _print_sizes(built, verdicts)
+    history_writing.run(verdicts)
 
 
 # --- races ------------------------------------------------------------------------------------------------------------
@@ -249,7 +250,10 @@ def _plot(ours: Child, rounds: int, windows: Mapping[str, tuple[int, int]], name
         print(f"  {title:>9} {seconds * 1000:>8.1f} ms CPU {'#' * round(40 * seconds / max(medians.values()))}")
 
 
-def _print_sizes(built: Built) -> None:
-    print(f"\nstored per transition: {built.facts_bytes / built.transitions:.1f} bytes (at most 20), ", end="")
-    print(f"with everything derived {built.all_bytes / built.transitions:.1f} (at most 50)")
+def _print_sizes(built: Built, verdicts: Verdicts) -> None:
+    facts, everything = (size / built.transitions for size in (built.facts_bytes, built.all_bytes))
+    where = "bytes stored per transition"
+    print(f"\n{where}: {facts:.1f}; {verdicts.goal(facts <= 20, 'at most 20', where)};", end=" ")
+    where = "with everything derived"
+    print(f"{where} {everything:.1f}; {verdicts.goal(everything <= 50, 'at most 50', where)}")
     print(f"made checkpoints and totals anew in {built.rebuilding:.1f} s")

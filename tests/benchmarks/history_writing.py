@@ -15,6 +15,7 @@ from exporter.model import KNOWN_STATUSES, Agent, EndReason, Poll, PollFacts
 from exporter.tracker import NOTHING_TRACKED, Pace, advance
 from tests.benchmarks.appending import AGENTS, CHANGES
 from tests.benchmarks.chunk_server import agent_ids, status_word
+from tests.benchmarks.verdicts import Verdicts
 
 _START: Final = 1_763_800_000_000
 
@@ -31,7 +32,7 @@ def polls(number: int) -> Iterator[PollFacts]:
         yield facts
 
 
-def run() -> None:
+def run(verdicts: Verdicts) -> None:
     """Write until a checkpoint is due, and print what it took."""
     due = CHECKPOINT_EVERY * AGENTS
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:  # not in memory: what is written is to be counted
@@ -52,7 +53,8 @@ def run() -> None:
             checkpoints.rebuild_derived(connection)
             adding = time.perf_counter() - begun
     plain = appending - adding * found
-    print(f"\nwritten to disk per transition at {CHANGES} a poll: {per_transition:.0f} bytes (at most 200)")
+    where = f"written to disk per transition at {CHANGES} a poll"
+    print(f"\n{where}: {per_transition:.0f} bytes; {verdicts.goal(per_transition <= 200, 'at most 200', where)}")
     each, added = appending / transitions * 1e6, adding / transitions * 1e6
     print(
         f"appending took {each:.2f} us a transition, {added:.2f} of it ({adding / plain:.2f} times the rest) for ",

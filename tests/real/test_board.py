@@ -125,13 +125,22 @@ def test_the_board_outlives_a_restart_of_the_exporter(pages: Pages, tmp_path: Pa
                     address = exporter.url.removeprefix("http://")
                 await opened.until("document.querySelector('.banner')?.innerText.includes('connection')")
                 (title,) = await opened.texts(BANNER)
-                assert re.fullmatch(r"The connection to the exporter is lost since \d\d:\d\d:\d\d\.", title)
+                assert re.fullmatch(r"The connection to the exporter has been lost since \d\d:\d\d:\d\d\.", title)
                 # Nobody is left to say how old it is: the page itself withholds what is too old.
                 await opened.until("document.querySelectorAll('.person').length === 0")
+                await opened.page.evaluate(
+                    """() => {
+                        window.alerts = [];
+                        const alert = document.querySelector('[role=alert]');
+                        new MutationObserver(() => alerts.push(alert.innerText)).observe(alert, { childList: true });
+                    }"""
+                )
                 again = replace(settings, web=WebSettings(listen_addresses=(address,)))
                 async with exporting(again):
                     await opened.until("document.querySelectorAll('.person').length > 0", seconds=20)
                     await opened.until("document.querySelector('.banner') === null")
+                    assert await opened.page.evaluate("alerts") == [""], "nothing is read out but that all is well"
+                    assert await opened.texts("#news") == ["Polls work, and the agents are up to date."]
                     assert await opened.page.locator("#team-filter :checked").count() == 1
                 refused = "net::ERR_(CONNECTION_REFUSED|INCOMPLETE_CHUNKED_ENCODING|CONNECTION_RESET|EMPTY_RESPONSE)"
                 assert [one for one in opened.complaints if not re.search(refused, one)] == []

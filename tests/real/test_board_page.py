@@ -196,6 +196,26 @@ def test_a_choice_of_teams_and_statuses_stands_in_the_address_and_opens_again_fr
     pages.run(check())
 
 
+def test_of_many_teams_the_chosen_ones_are_in_view_and_numbers_in_names_count_as_numbers(pages: Pages) -> None:
+    people = {str(number): Agent(str(number), f"Agent {number}", f"Team {number}") for number in range(1, 201)}
+
+    async def check() -> None:
+        polled = PolledNow()
+        polled.poll(dict.fromkeys(people, ON_CALL), people)
+        async with board(pages, polled, "?team=Team+150&team=Team+152") as (opened, _):
+            assert await groups(opened) == {"On Call": ["Agent 150", "Agent 152"]}
+            chosen = opened.page.locator(".chip", has_text="Team 150")
+            within = "([chip, box]) => chip.top >= box.top && chip.bottom <= box.bottom"
+            boxes = [await one.evaluate("(e) => e.getBoundingClientRect().toJSON()") for one in (
+                chosen, opened.page.locator("#teams"))]  # fmt: skip
+            assert await opened.page.evaluate(within, boxes)
+            await opened.page.get_by_role("button", name="Show everybody").click()
+            assert (await groups(opened))["On Call"] == [agent.name for agent in people.values()]
+            assert (await opened.texts(".chip .word"))[:3] == ["Team 1", "Team 2", "Team 3"]
+
+    pages.run(check())
+
+
 def test_the_keyboard_reaches_everything_and_a_poll_does_not_take_the_focus_away(pages: Pages) -> None:
     async def check() -> None:
         polled = PolledNow()
@@ -312,6 +332,10 @@ def test_a_tick_touches_only_the_times_in_view(pages: Pages) -> None:
             await opened.until("ticked > 0")
             assert await opened.page.evaluate("ticked") < 100
             assert await opened.page.evaluate(f"{last}.querySelector('.time').textContent") == before
+            # On paper and in what is copied everybody's time is that of the moment.
+            await opened.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+            assert await opened.page.evaluate(f"{last}.querySelector('.time').textContent") != before
+            before = await opened.page.evaluate(f"{last}.querySelector('.time').textContent")
             await opened.page.evaluate(f"{last}.scrollIntoView()")
             await opened.until(f"(text) => {last}.querySelector('.time').textContent !== text", before, seconds=0.9)
 

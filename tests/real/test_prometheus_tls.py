@@ -26,14 +26,17 @@ from tests.support.tls import client_context
 
 PASSWORD: Final = "hunter2: ünïcode"
 SCRAPED: Final = "500ms"
+TEXT: Final = "text/plain;version=0.0.4"
 
 
 @dataclass
-class TextOnly:
-    """Forwards Prometheus' scrapes without the formats that it likes better: Prometheus 2.42 cannot be told to."""
+class Forwarder:
+    """Forwards Prometheus' scrapes, and keeps what was asked for and how it was answered."""
 
     url: str
     client: httpx.AsyncClient
+    accept: str | None = None
+    """What is asked for instead of the formats that Prometheus likes best: Prometheus 2.42 cannot be told to."""
     seen: set[tuple[str, str, str]] = field(default_factory=set)
     """What Prometheus asked to be compressed with; content type and coding of the answers."""
 
@@ -44,10 +47,10 @@ class TextOnly:
                 await send({"type": f"lifespan.{event}.complete"})
             return
         asked = Request(scope).headers
-        sent = {name: asked[name] for name in ("authorization", "accept-encoding") if name in asked}
-        async with self.client.stream(
-            "GET", self.url + scope["path"], headers={**sent, "accept": "text/plain;version=0.0.4"}
-        ) as answer:
+        sent = {name: asked[name] for name in ("accept", "authorization", "accept-encoding") if name in asked}
+        if self.accept is not None:
+            sent["accept"] = self.accept
+        async with self.client.stream("GET", self.url + scope["path"], headers=sent) as answer:
             body = b"".join([some async for some in answer.aiter_raw()])
         kept = {name: answer.headers[name] for name in ("content-type", "content-encoding") if name in answer.headers}
         self.seen.add(
@@ -57,12 +60,14 @@ class TextOnly:
 
 
 @asynccontextmanager
-async def forwarding(url: str, verify: ssl.SSLContext) -> AsyncIterator[tuple[TextOnly, str]]:
+async def forwarding(
+    url: str, verify: ssl.SSLContext, accept: str | None = None
+) -> AsyncIterator[tuple[Forwarder, str]]:
     """A forwarder, and where it is."""
     sockets = bind([ListenAddress("127.0.0.1", 0)])
     stop, ready = asyncio.Event(), asyncio.Event()
     async with httpx.AsyncClient(verify=verify, trust_env=False) as client:
-        forwarder = TextOnly(url, client)
+        forwarder = Forwarder(url, client, accept)
         target = f"127.0.0.1:{sockets[0].getsockname()[1]}"
         running = asyncio.create_task(serve(forwarder, sockets, stop, ready.set))
         await ready.wait()
@@ -124,8 +129,8 @@ async def same_in_all(prometheus: Prometheus, expression: str) -> None:
     for row in rows:
         labels = tuple(sorted((k, v) for k, v in row["metric"].items() if k not in ("job", "instance")))
         known.setdefault(row["metric"]["job"], {})[labels] = row["value"][1]
-    assert set(known) == {"openmetrics", "text", "later"}
-    assert known["openmetrics"] == known["text"] == known["later"]
+    assert set(known) == {"openmetrics", "forwarded", "text", "later"}
+    assert known["openmetrics"] == known["forwarded"] == known["text"] == known["later"]
     assert len(known["text"]) > 100
 
 
@@ -175,7 +180,8 @@ async def _scraped_through(door: Door, tmp_path: Path) -> None:
             verify=context,
             auth=("prometheus", PASSWORD),
         ) as exporter,
-        forwarding(exporter.url, context) as (forwarder, forwarded),
+        forwarding(exporter.url, context, TEXT) as (as_text, text_target),
+        forwarding(exporter.url, context) as (as_it_likes, forwarded),
     ):
         assert exporter.url.startswith("https://")
         await exporter.until(lambda now: value(now, "zohovoice_up") == 1)
@@ -184,19 +190,20 @@ async def _scraped_through(door: Door, tmp_path: Path) -> None:
         config = (
             f"global: {{scrape_interval: {SCRAPED}, scrape_timeout: {SCRAPED}}}\nscrape_configs:\n"
             + job("openmetrics", target, door.opens(tmp_path))
-            + job("text", forwarded, login)
+            + job("forwarded", forwarded, login)
+            + job("text", text_target, login)
             + job("stranger", target, door.does_not(tmp_path))
         )
         async with running_prometheus(config, tmp_path) as prometheus:
             scraped = 'sum by (job) (sum_over_time(up{job!="stranger"}[5m])) >= bool 4'
-            await prometheus.until(f"sum({scraped})", {"": 2.0})
+            await prometheus.until(f"sum({scraped})", {"": 3.0})
             certificates.replace(used, new)
             async with asyncio.timeout(10):
                 while await serial(exporter.url) != new.serial:
                     await asyncio.sleep(0.1)
             # This job makes a connection of its own, and so sees the new certificate; the others keep theirs.
             await prometheus.reconfigure(config + job("later", target, door.opens(tmp_path)))
-            await prometheus.until(f"sum({scraped})", {"": 3.0})
+            await prometheus.until(f"sum({scraped})", {"": 4.0})
             await prometheus.until('sum(count_over_time(up{job="openmetrics"}[5m])) >= bool 10', {"": 1.0})
 
             await prometheus.until('min(min_over_time(up{job!="stranger"}[5m]))', {"": 1.0})
@@ -208,4 +215,7 @@ async def _scraped_through(door: Door, tmp_path: Path) -> None:
             text = await prometheus.metadata('{job="text"}')
             assert ("zohovoice_polls" in openmetrics, "zohovoice_polls_total" in openmetrics) == (True, False)
             assert ("zohovoice_polls" in text, "zohovoice_polls_total" in text) == (False, True)
-            assert forwarder.seen == {("gzip", "text/plain; version=0.0.4; charset=utf-8", "gzip")}
+            assert as_text.seen == {("gzip", "text/plain; version=0.0.4; charset=utf-8", "gzip")}
+            assert as_it_likes.seen == {
+                ("gzip", "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores", "gzip")
+            }

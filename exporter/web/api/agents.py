@@ -27,7 +27,7 @@ from exporter.report.formats import json_text
 from exporter.steps import LIGHT, Steps, batches, taking_turns
 from exporter.web.api.query import Parameters, check_names, link, page_of, parameters
 from exporter.web.api.shown import Showing, Shown
-from exporter.web.negotiation import wants_gzip
+from exporter.web.fields import entity_tag, has, takes_gzip
 from exporter.web.refusals import refusal
 from exporter.web.routing import Endpoint
 
@@ -107,24 +107,17 @@ class _Everyone:
 
 
 def _response(request: Request, document: Document) -> Response:
-    gzip = wants_gzip(",".join(request.headers.getlist("accept-encoding")))
+    gzip = takes_gzip(request)
     headers = {
         "content-type": "application/json",
         "vary": "Accept-Encoding",
-        "etag": f'"{document.tag}-gzip"' if gzip else f'"{document.tag}"',
+        "etag": entity_tag(document.tag, gzip=gzip),
     }
-    if _has(",".join(request.headers.getlist("if-none-match")), document.tag):
+    if has(request, headers["etag"]):
         return Response(status_code=304, headers=headers)
     if gzip:
         headers["content-encoding"] = "gzip"
     return Response(document.gzip if gzip else document.plain, headers=headers)
-
-
-def _has(if_none_match: str, tag: str) -> bool:
-    """Whether the client has this answer, in whatever coding (RFC 9110, 13.1.2: compared weakly)."""
-    if if_none_match.strip() == "*":
-        return True
-    return tag in {found.removesuffix("-gzip") for found in re.findall(r'"([^"]*)"', if_none_match)}
 
 
 def _rendered(shown: Shown, page: Page) -> Steps[Document]:

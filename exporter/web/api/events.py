@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from exporter.clock import first_of
 from exporter.report.formats import json_text
 from exporter.web.api.shown import Showing, Shown
+from exporter.web.fields import disconnected
 from exporter.web.refusals import refusal
 from exporter.web.routing import Endpoint
 from exporter.web.state import WebState
@@ -96,7 +97,7 @@ class _EventStream(Response):
         self._streams.open += 1
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            await first_of(self._tell(send), _gone(receive))
+            await first_of(self._tell(send), disconnected(receive))
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             self._streams.open -= 1
@@ -104,11 +105,6 @@ class _EventStream(Response):
     async def _tell(self, send: Send) -> None:
         async for message in self._streams.messages():
             await send({"type": "http.response.body", "body": message, "more_body": True})
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _event(shown: Shown) -> bytes:

@@ -11,7 +11,8 @@ from starlette.types import Receive
 from exporter.errors import UsageError
 from exporter.quoting import shown
 from exporter.web.api.query import Parameters, parameters
-from exporter.web.negotiation import preferred, wants_gzip
+from exporter.web.fields import disconnected, field, takes_gzip
+from exporter.web.negotiation import preferred
 from exporter.web.refusals import refusal
 from exporter.web.reports.request import ReportReply, ReportRequest, Reports
 from exporter.web.routing import Endpoint
@@ -26,10 +27,10 @@ def report(reports: Reports, name: str) -> Endpoint:
     async def answer(request: Request) -> Response:
         try:
             asked = parameters(request.scope["query_string"])
-            form = _form(asked, _field(request, "accept"))
+            form = _form(asked, field(request, b"accept"))
         except UsageError as error:
             return refusal(request.scope["path"], 400, str(error))
-        wanted = ReportRequest(name, form, asked, wants_gzip(_field(request, "accept-encoding")))
+        wanted = ReportRequest(name, form, asked, takes_gzip(request))
         return response(await reply_or_gone(reports.ask(wanted), request.receive))
 
     return answer
@@ -37,7 +38,7 @@ def report(reports: Reports, name: str) -> Endpoint:
 
 async def reply_or_gone(asking: Coroutine[object, object, ReportReply], receive: Receive) -> ReportReply | None:
     """The reply; None, and the question is given up, if the client leaves before it is there."""
-    asked, gone = asyncio.ensure_future(asking), asyncio.ensure_future(_gone(receive))
+    asked, gone = asyncio.ensure_future(asking), asyncio.ensure_future(disconnected(receive))
     try:
         await asyncio.wait((asked, gone), return_when=asyncio.FIRST_COMPLETED)
         return asked.result() if asked.done() else None
@@ -55,11 +56,6 @@ def response(reply: ReportReply | None) -> Response:
     return Response(reply.body, reply.status, headers)
 
 
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
 def _form(asked: Parameters, accept: str) -> str:
     if "format" not in asked:
         media_type = preferred(accept, tuple(_FORMS.values()))
@@ -70,7 +66,3 @@ def _form(asked: Parameters, accept: str) -> str:
     if texts[0] not in _FORMS:
         raise UsageError(f"format {shown(texts[0])} is none of those there are: give one of {', '.join(_FORMS)}")
     return texts[0]
-
-
-def _field(request: Request, name: str) -> str:
-    return ",".join(request.headers.getlist(name))

@@ -15,6 +15,7 @@ from exporter.errors import UsageError
 from exporter.quoting import shown
 from exporter.web.config import scalars, tree
 from exporter.web.config.ciphers import CIPHERS, CURVES, TLS13_CIPHERS, VERSIONS
+from exporter.web.config.quoting import value_shown
 
 Value = str | bool | int | tuple[str, ...] | dict[str, str] | None
 
@@ -182,7 +183,8 @@ class _Decoder:
             return tuple(item if isinstance(item, str) else "" for item in items)
         if isinstance(node, tree.Scalar) and self._is_null(name, node, kind.value):
             return None
-        raise self._unfit(name, node.line, node, kind.value)
+        known = _ENUMERATIONS[kind][1] if kind in _ENUMERATIONS else ()
+        raise self._unfit(name, node.line, node, kind.value, known=known)
 
     def _map(self, name: str, kind: Kind, node: tree.Node) -> None:
         node = self._target(node)
@@ -231,7 +233,8 @@ class _Decoder:
             if near and kind is Kind.CIPHERS:  # a list of all would hide the sentence
                 advice = f"did you mean {near[0]}?"
             raise UsageError(
-                f"{self._place(line, name)}: {shown(value)} is not a {what} that can be asked for; {advice}"
+                f"{self._place(line, name)}: {value_shown(value, known)} is not a {what} that can be asked for; "
+                f"{advice}"
             )
         return value
 
@@ -281,9 +284,18 @@ class _Decoder:
         inside = f" in {name}" if name else ""
         return UsageError(f"{self.found.path}, line {line}: the key {shown(key)} is not known{inside}; {advice}")
 
-    def _unfit(self, name: str, line: int, node: tree.Node, expected: str, *, secret: bool = False) -> UsageError:
+    def _unfit(
+        self,
+        name: str,
+        line: int,
+        node: tree.Node,
+        expected: str,
+        *,
+        secret: bool = False,
+        known: tuple[str, ...] = (),
+    ) -> UsageError:
         if isinstance(node, tree.Scalar):
-            said = "a value stands" if secret else f"{shown(node.value)} stands"
+            said = "a value stands" if secret else f"{value_shown(node.value, known)} stands"
         else:
             said = "a list stands" if isinstance(node, tree.Sequence) else "a map stands"
         return UsageError(f"{self._place(line, name)}: {said} where {expected} is expected")

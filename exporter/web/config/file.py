@@ -13,9 +13,11 @@ from typing import Final
 from exporter.errors import UsageError
 from exporter.quoting import shown
 from exporter.secret import Secret
+from exporter.textfile import content
 from exporter.web.config.decoding import HTTP, RATE, USERS, Decoded, decode
 from exporter.web.config.hashes import can_fit, fault
-from exporter.web.config.model import RateLimit, WebConfig
+from exporter.web.config.model import LARGEST, RateLimit, WebConfig
+from exporter.web.config.quoting import value_shown, without_secrets
 from exporter.web.config.tls_section import read_tls
 from exporter.web.config.tree import read_document
 
@@ -38,6 +40,13 @@ def load_web_config(path: Path) -> WebConfig:
 
     Raises UsageError that names file, line, key and, unless it is secret, value of the first mistake.
     """
+    try:
+        return _read(path)
+    except UsageError as error:
+        raise UsageError(without_secrets(str(error))) from error.__cause__
+
+
+def _read(path: Path) -> WebConfig:
     document = read_document(path, _content(path))
     decoded = decode(path, document.root)
     headers = _headers(decoded)
@@ -57,7 +66,7 @@ def load_web_config(path: Path) -> WebConfig:
 
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return content(path, LARGEST)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise UsageError(f"--web.config.file: cannot read the file {path}: {reason}") from error
@@ -73,7 +82,9 @@ def _headers(decoded: Decoded) -> tuple[tuple[str, str], ...]:
             )
         allowed = HEADERS[name]
         if allowed and value not in allowed:
-            raise UsageError(f"{where}: {shown(value)} is not a value of {name}: write {' or '.join(allowed)}")
+            raise UsageError(
+                f"{where}: {value_shown(value, allowed)} is not a value of {name}: write {' or '.join(allowed)}"
+            )
         # A text over several lines, as YAML allows it, is one line on the wire, as Go sends it.
         line = value.replace("\r", " ").replace("\n", " ").strip(" \t")
         if line:
@@ -109,7 +120,7 @@ def _document_notes(more: bool) -> Iterator[str]:
 def _user_notes(users: Mapping[str, Secret]) -> Iterator[str]:
     for name, value in users.items():
         if not can_fit(value.reveal()):
-            yield f"nobody can log in as {shown(name)}: no password fits a bcrypt hash of that length"
+            yield f"nobody can log in as {without_secrets(shown(name))}: no password fits a bcrypt hash of that length"
 
 
 def _limit_notes(decoded: Decoded, limit: RateLimit | None) -> Iterator[str]:

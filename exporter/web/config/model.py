@@ -4,8 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+from typing import Final
 
 from exporter.secret import Secret
+
+LARGEST: Final = 4 * 1024 * 1024
+"""Bytes of each file; twenty times a system's whole list of authorities."""
 
 
 class ClientAuth(Enum):

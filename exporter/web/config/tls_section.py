@@ -8,13 +8,14 @@ from typing import Final
 
 from exporter.errors import UsageError
 from exporter.model import storable
-from exporter.quoting import shown
 from exporter.secret import Secret
+from exporter.textfile import content
 from exporter.web.config.certificate import facts
 from exporter.web.config.ciphers import HTTP2_CIPHERS, TLS13_CIPHERS, VERSIONS
 from exporter.web.config.decoding import HTTP, TLS, TLS_KEYS, Decoded
-from exporter.web.config.model import ClientAuth, TlsServer
+from exporter.web.config.model import LARGEST, ClientAuth, TlsServer
 from exporter.web.config.pem import certificates
+from exporter.web.config.quoting import value_shown
 from exporter.web.config.tls_context import make_context
 
 _SWITCHES: Final = ("cert_file", "cert", "key_file", "key", "client_ca_file", "client_ca", "client_auth_type")
@@ -80,8 +81,10 @@ def _pem(decoded: Decoded, key: str) -> _Pem | None:
 
 
 def _read(where: str, file: Path) -> str:
+    if "-----BEGIN" in str(file):
+        raise UsageError(f"{where}: a text in PEM stands where the name of a file is expected")
     try:
-        return file.read_bytes().decode("latin-1")  # what is no ASCII is between the blocks
+        return content(file, LARGEST).decode("latin-1")  # what is no ASCII is between the blocks
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or "it is no name of a file"
         raise UsageError(f"{where}: cannot read the file {storable(str(file))}: {reason}") from error
@@ -97,7 +100,9 @@ def _client_auth(decoded: Decoded, ca: _Pem | None) -> ClientAuth:
         )
     known = [kind.value for kind in ClientAuth]
     if text not in known:
-        raise UsageError(f"{decoded.where(key)}: {shown(text)} is not known: write one of {', '.join(known)}")
+        raise UsageError(
+            f"{decoded.where(key)}: {value_shown(text, known)} is not known: write one of {', '.join(known)}"
+        )
     found = ClientAuth(text)
     if ca is not None and found is ClientAuth.NONE:
         raise UsageError(

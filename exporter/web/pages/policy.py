@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
+from exporter.web.refusals import NO_STORE
+
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -12,6 +14,6 @@ POLICY: Final = (
 PAGE_HEADERS: Final[Mapping[str, str]] = {
     "content-security-policy": POLICY,
     "referrer-policy": "no-referrer",
-    "cache-control": "no-store",
+    **NO_STORE,
 }
 """The headers of all pages. A filter in an address holds a team's name: no other site is told of it."""

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from exporter.report.palette import FIXED, OTHERS
-from exporter.web.negotiation import wants_gzip
+from exporter.web.fields import entity_tag, has, takes_gzip
 from exporter.web.pages.style import palette_style
 from exporter.web.pages.words import REASON_WORDS
 from exporter.web.routing import Endpoint, Served
@@ -93,14 +93,13 @@ def _asset(name: str, text: str) -> Asset:
 
 def _endpoint(asset: Asset, version: str) -> Endpoint:
     async def send(request: Request) -> Response:
-        zipped = wants_gzip(",".join(request.headers.getlist("accept-encoding")))
-        etag = f'"{version}-gzip"' if zipped else f'"{version}"'
+        zipped = takes_gzip(request)
         headers = {
-            "etag": etag,
+            "etag": entity_tag(version, gzip=zipped),
             "cache-control": _FOR_EVER if request.query_params.get("v") == version else _ASK_AGAIN,
             "vary": "Accept-Encoding",
         }
-        if _has(",".join(request.headers.getlist("if-none-match")), etag):
+        if has(request, headers["etag"]):
             return Response(status_code=304, headers=headers)
         if zipped:
             headers["content-encoding"] = "gzip"
@@ -108,9 +107,3 @@ def _endpoint(asset: Asset, version: str) -> Endpoint:
         return Response(asset.gzip if zipped else asset.plain, headers=headers)
 
     return send
-
-
-def _has(if_none_match: str, etag: str) -> bool:
-    """Whether the client has what `etag` stands for (RFC 9110, 13.1.2: weak comparison)."""
-    given = {one.strip().removeprefix("W/") for one in if_none_match.split(",")}
-    return "*" in given or etag in given

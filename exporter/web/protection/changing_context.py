@@ -30,6 +30,21 @@ class ChangingContext(ssl.SSLContext):
         return self._current().wrap_socket(*args, **kwargs)
 
 
+class CheckedObject(ssl.SSLObject):
+    """One side of a connection whose handshake fails if the other one's certificate cannot be read.
+
+    ssl raises ValueError for a name that is no UTF-8, which event loops take for a mistake in the program: a client
+    could fill the log with tracebacks.
+    """
+
+    def getpeercert(self, binary_form: bool = False) -> Any:
+        """The certificate. Raises ssl.SSLError for one that is none."""
+        try:
+            return super().getpeercert(binary_form)
+        except ValueError as error:
+            raise ssl.SSLError(ssl.SSL_ERROR_SSL, "a name in the client's certificate is no text") from error
+
+
 def without_resumption(context: ssl.SSLContext) -> None:
     """Give clients no tickets to resume a session with.
 

@@ -17,8 +17,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter.daemon import DaemonThread
 from exporter.secret import Secret
+from exporter.web.clients import client_of
 from exporter.web.protection.passwords import LONGEST, Accounts, matches
-from exporter.web.refusals import refusal
+from exporter.web.refusals import NO_STORE, refusal
 
 MOST_WAITING: Final = 32
 """Logins that are compared or wait for it: at bcrypt's usual cost two seconds' worth. More would wait without end."""
@@ -110,11 +111,11 @@ class Login:
         if right:
             await self._app(scope, receive, send)
         elif right is None:
-            headers = {"retry-after": "1", "cache-control": "no-store"}
+            headers = {"retry-after": "1", **NO_STORE}
             sentence = "Too many logins wait to be checked; try again in a second."
             await refusal(scope["path"], 503, sentence, headers)(scope, receive, send)
         else:
-            headers = {"www-authenticate": "Basic", "cache-control": "no-store"}
+            headers = {"www-authenticate": "Basic", **NO_STORE}
             sentence = "This needs a user name and a password of the web configuration file."
             await refusal(scope["path"], 401, sentence, headers)(scope, receive, send)
 
@@ -129,7 +130,7 @@ class Login:
         verdict = self._remembered.verdict(key)
         if verdict is not None:
             return verdict and known
-        client = scope["client"][0] if scope.get("client") else ""
+        client = client_of(scope)
         waiting = self._waiting.get(key)
         if waiting is None:
             if len(self._waiting) >= MOST_WAITING or self._clients[client] >= MOST_WAITING_PER_CLIENT:

@@ -9,7 +9,7 @@ from typing import Final
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter.web.config.model import RateLimit
-from exporter.web.refusals import refusal
+from exporter.web.refusals import NO_STORE, refusal
 
 _NS_PER_S: Final = 1_000_000_000
 
@@ -60,7 +60,7 @@ class RateLimited:
         if bucket is None or bucket.take(now_ns := self._now_ns()):
             await self._app(scope, receive, send)
             return
-        headers = {"cache-control": "no-store"}
+        headers = dict(NO_STORE)
         wait_ns = bucket.wait_ns(now_ns)
         if wait_ns is not None:
             headers["retry-after"] = str(-(-wait_ns // _NS_PER_S))

@@ -21,11 +21,11 @@ from exporter.errors import UsageError
 from exporter.web.config.file import load_web_config
 from exporter.web.config.model import ClientAuth, WebConfig
 from exporter.web.config.tls_context import make_context
-from exporter.web.protection.changing_context import ChangingContext, without_resumption
+from exporter.web.protection.changing_context import ChangingContext, CheckedObject, without_resumption
 from exporter.web.protection.headers import Headers, RawHeaders, raw_headers
 from exporter.web.protection.login import Login
 from exporter.web.protection.passwords import Accounts
-from exporter.web.protection.peer import peer_allowed
+from exporter.web.protection.peer import names, peer_allowed
 from exporter.web.protection.rate import RateLimited, TokenBucket
 
 log: Final = logging.getLogger(__name__)
@@ -105,7 +105,12 @@ class WebSecurity:
 
     def admit(self, transport: asyncio.BaseTransport) -> bool:
         """Whether a new connection may ask anything: by the client's certificate. If not, close it unanswered."""
-        return peer_allowed(transport, self.config)
+        allowed = peer_allowed(transport, self.config)
+        if not allowed:
+            shown = names(transport.get_extra_info("peercert") or {})
+            # The client sees a connection that ends, and nothing of the reason.
+            log.debug("a client was turned away", extra={"fields": {"names": ",".join(sorted(shown))}})
+        return allowed
 
     def reread(self) -> bool:
         """Read the file and what it names, and put them in force for new connections and requests.
@@ -200,6 +205,7 @@ def _context(config: WebConfig) -> ssl.SSLContext | None:
     context = make_context(config.tls)
     if config.tls.client_auth is not ClientAuth.NONE:
         without_resumption(context)
+        context.sslobject_class = CheckedObject
     return context
 
 

@@ -13,6 +13,7 @@ import signal
 import sys
 from typing import IO, Final
 
+from exporter import descriptors
 from exporter.history.window import machine_zone
 from exporter.web.reports import frames
 from exporter.web.reports.request import ReportReply, refused
@@ -26,6 +27,7 @@ def main(arguments: list[str]) -> int:
     time_limit_s, memory_bytes, idle_s = float(arguments[0]), int(arguments[1]), float(arguments[2])
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     os.nice(_NICER)
+    descriptors.allow_usual()
     _limit_memory(memory_bytes)
     # Nothing but answers may go to where answers are read from.
     answers = os.fdopen(os.dup(1), "wb")

@@ -52,7 +52,9 @@ class Child:
         try:
             frames.write(requests, frame)
             return frames.reply_of(frames.read(answers), frames.read(answers))
-        except (OSError, ValueError) as error:  # a pipe that was closed is a ValueError
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            # A pipe that was closed is a ValueError. The others are of an answer that is none: what follows it in the
+            # pipe would be taken for the answer to the next request.
             raise frames.Ended(str(error)) from error
 
     def kill(self) -> None:

@@ -13,8 +13,6 @@ from enum import Enum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from starlette.types import Receive, Scope, Send
-
 from exporter.web.serving.answer import Answer
 from exporter.web.serving.request_head import Refused
 from exporter.web.serving.request_reader import Phase, Request, RequestReader
@@ -63,6 +61,7 @@ class Connection(asyncio.Protocol):
         self._last = False
         self._paused = False
         self._full: asyncio.Future[None] | None = None
+        self._full_since = 0.0
         self._sent = 0
         self._taken = 0
         self._taken_at = 0.0
@@ -108,7 +107,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Some bytes, of any part of any number of requests."""
-        if self.state is State.ANSWERING:
+        if self.state is State.ANSWERING or (self.state is State.IDLE and self._full is not None):
             self._keep(data)
         elif self.state is State.CLOSING:
             self._thrown_away += len(data)
@@ -121,12 +120,15 @@ class Connection(asyncio.Protocol):
         """The transport holds enough that the client has not taken."""
         if self._full is None:
             self._full = self._loop.create_future()
+            self._full_since = self._loop.time()
 
     def resume_writing(self) -> None:
         """The client has taken most of it."""
         full, self._full = self._full, None
         if full is not None and not full.done():
             full.set_result(None)
+        if self.state is State.IDLE:
+            self._next()
 
     # Reading
 
@@ -171,9 +173,8 @@ class Connection(asyncio.Protocol):
         if request.last:
             self._last = True
         scope = self._peer | request.about
-        app = self._house.app if scope["path"] != "*" else _whole_server
         self._answer = Answer(self, scope, request.body)
-        self._task = self._loop.create_task(self._answer.run(app))
+        self._task = self._loop.create_task(self._answer.run(self._house.app))
 
     @property
     def date(self) -> bytes:
@@ -205,12 +206,29 @@ class Connection(asyncio.Protocol):
             self._say_goodbye(unread=self._paused)
             return
         self._now_in(State.IDLE, self._limits.idle_s)
+        # Who asks again and again and reads nothing would else be answered into our memory.
+        if self._full is None:
+            self._next()
+
+    def _next(self) -> None:
+        if self._last:
+            self._say_goodbye(unread=self._paused)
+            return
         self._go_on_reading()
         if self._ahead:
             ahead, self._ahead = self._ahead, b""
             self._read(ahead)
 
     # Ending
+
+    def waits_for_client_since(self) -> float:
+        """Since when, in the loop's time, there is nothing to do but wait for what the client does; infinity: there is.
+
+        A client that does not take its answer is waited for, too.
+        """
+        if self.state is not State.ANSWERING:
+            return self.since
+        return math.inf if self._full is None else self._full_since
 
     def refuse(self, refused: Refused) -> None:
         """Answer without asking the application, and end the connection."""
@@ -244,6 +262,7 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Cut the connection, whatever it is doing."""
         self.state = State.CLOSING
+        self._house.leave(self)
         if self._transport is not None:
             self._transport.abort()
 
@@ -284,19 +303,14 @@ class Connection(asyncio.Protocol):
         self._deadline = self.since + seconds
 
 
-async def _whole_server(_: Scope, __: Receive, send: Send) -> None:
-    """Answers `OPTIONS *`, which asks nothing of any path (RFC 9110, section 9.3.7)."""
-    await send({"type": "http.response.start", "status": 204, "headers": [(b"allow", b"GET, HEAD")]})
-    await send({"type": "http.response.body"})
-
-
 def _in_the_kernel(transport: asyncio.Transport) -> int:
     """What the system holds of what was sent, because the client has not acknowledged it. It asks for more only when a
     third of its megabytes is free; a client that takes little by little would look deaf without this.
     """
+    sock = transport.get_extra_info("socket")
     try:
-        held = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
-    except OSError:
+        held = fcntl.ioctl(-1 if sock is None else sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+    except (OSError, ValueError):  # it is being closed
         return 0
     return int.from_bytes(held, sys.byteorder)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 from email.utils import formatdate
 from typing import Final
@@ -11,6 +12,8 @@ from starlette.types import ASGIApp
 from exporter.web.serving.connection import Connection, State
 from exporter.web.serving.limits import Limits
 from exporter.web.serving.request_head import Refused
+
+log: Final = logging.getLogger(__name__)
 
 Admit = Callable[[asyncio.BaseTransport], bool]
 
@@ -51,10 +54,12 @@ class Connections:
             waiting = self._longest_waiting(connection)
             if waiting is None:
                 connection.refuse(Refused(503, _FULL))
-            elif waiting.state is State.CLOSING:
+            elif waiting.state in (State.CLOSING, State.ANSWERING):
                 waiting.abort()
             else:
                 waiting.close()
+        if len(self.open) > self.limits.connections + self.limits.leaving:
+            self._cut_one_that_leaves()
 
     def leave(self, connection: Connection) -> None:
         """It is gone."""
@@ -79,19 +84,30 @@ class Connections:
             self._tell_time()
             now = self.loop.time()
             for connection in tuple(self.open):
-                connection.check(now)
+                self._check(connection, now)
+
+    def _check(self, connection: Connection, now: float) -> None:
+        try:
+            connection.check(now)
+        except Exception:
+            # One that cannot be looked at must not be the end of all time-outs.
+            log.exception("a connection could not be looked at, and is cut")
+            connection.abort()
+
+    def _cut_one_that_leaves(self) -> None:
+        """Clients decide how long a good-bye takes: of TLS ten seconds, or until an answer is taken."""
+        leaving = [connection for connection in self.open if connection.state is State.CLOSING]
+        if leaving:
+            min(leaving, key=lambda connection: connection.since).abort()
 
     def _longest_waiting(self, new: Connection) -> Connection | None:
         now = self.loop.time()
         waiting = [connection for connection in self.open if connection is not new and _can_go(connection, now)]
-        return min(waiting, key=lambda connection: connection.since, default=None)
+        return min(waiting, key=Connection.waits_for_client_since, default=None)
 
     def _tell_time(self) -> None:
         self.date = f"date: {formatdate(usegmt=True)}\r\n".encode("ascii")
 
 
 def _can_go(connection: Connection, now: float) -> bool:
-    state = connection.state
-    if state is State.ANSWERING:
-        return False
-    return state in (State.NEW, State.IDLE) or now - connection.since > _SPARED_S
+    return connection.state in (State.NEW, State.IDLE) or now - connection.waits_for_client_since() > _SPARED_S

@@ -24,15 +24,17 @@ class Limits:
     """From the end of the head to the end of the body."""
     idle_s: float = 75.0
     """Between two requests. Longer than the usual scrape intervals, so that Prometheus keeps its connection."""
-    taken_s: float = 30.0
-    """In this time a client must take `taken_bytes` of its answer, or all that there is."""
-    taken_bytes: int = 64 * 1024
+    taken_s: float = 20.0
+    """In this time a client must take `taken_bytes` of its answer, or all that there is: 26 KB/s, with pauses."""
+    taken_bytes: int = 512 * 1024
     linger_s: float = 2.0
     """How long a refused client may go on sending; cut off at once, it might not get to see why."""
     handshake_s: float = 10.0
     """The TLS handshake, and the good-bye of TLS."""
     connections: int = 512
     """At once. One more costs the one that has waited longest for its client."""
+    leaving: int = 64
+    """Connections beyond that number which are being closed; one more costs the one that has taken longest for it."""
     handshakes: int = 128
     """At once, for each TLS listener; with the connections well below the 1,024 descriptors that a process may have."""
     shutdown_s: float = 1.0

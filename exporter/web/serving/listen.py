@@ -18,7 +18,8 @@ from exporter.web.serving.systemd import Handed, adopt
 log: Final = logging.getLogger(__name__)
 
 _FLAG: Final = "--web.listen-address"
-_BACKLOG: Final = 1024
+BACKLOG: Final = 1024
+"""Connections that the system lets wait to be accepted."""
 _ANY_4: Final = "0.0.0.0"  # noqa: S104 - all interfaces is what ":port" asks for
 _ANY_6: Final = "::"
 _Where = tuple[str | int, ...]
@@ -121,7 +122,7 @@ def _bound(address: ListenAddress, before: Sequence[_Bound]) -> socket.socket:
         sock.setblocking(False)
         sock.bind(where)
         # Two programs can bind one port with SO_REUSEADDR as long as neither listens; so listen at once.
-        sock.listen(_BACKLOG)
+        sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
         ours = next((other for other, taken in before if _share(address, where, other, taken)), None)

@@ -16,6 +16,8 @@ from exporter.web.serving.request_head import Refused, check_fields, expects_con
 _HEAD_END: Final = b"\r\n\r\n"
 _KNOWN_BYTES: Final = 2048
 """Heads up to this size are known again."""
+_MOST_LINES: Final = 4_000
+"""Of a body in chunks. Chunks of a byte each held up everything else for 30 ms."""
 _LF: Final = 0x0A
 _STRANGE_METHOD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} [/*h]")
 
@@ -56,6 +58,7 @@ class RequestReader:
         self._about: dict[str, Any] = {}
         self._body_left: int | None = 0
         self._seen = 0
+        self._lines = 0
         self._tail = b""
         self._known = b""
         self._known_request: Request | None = None
@@ -66,8 +69,10 @@ class RequestReader:
         Raises Refused, after which nothing more can be read. Clients that ask again, as Prometheus does, send the same
         bytes again; what they mean is then known already.
         """
-        if data == self._known and self.phase is Phase.NOTHING and not self._seen:
+        fresh = self.phase is Phase.NOTHING and not self._seen
+        if fresh and data == self._known:
             return self._known_request, b""
+        begun = data
         while data:
             if self.phase is not Phase.BODY:
                 size = self._head_part(data)
@@ -79,8 +84,10 @@ class RequestReader:
                 self._feed(data[:size])
             if self.whole:
                 request = self._taken()
-                if size == len(data) <= _KNOWN_BYTES and not (request.body or request.last):
-                    self._known, self._known_request = data, request
+                # Only what came in one piece: the end of a request alone is none, however it was answered before.
+                alone = fresh and size == len(data)
+                if alone and len(begun) <= _KNOWN_BYTES and not (request.body or request.last):
+                    self._known, self._known_request = begun, request
                 return request, data[size:]
             data = data[size:]
         return None, b""
@@ -129,8 +136,13 @@ class RequestReader:
                 end = len(data)
             # Sizes, extensions and trailers of chunks are no body, and cost no less.
             self._seen += end - at
+            self._lines += 1
             if self._seen > self._limits.body_bytes + self._limits.head_bytes:
                 raise self._too_much()
+            if self._lines > _MOST_LINES:
+                raise Refused(
+                    413, f"The body has more than {_MOST_LINES} lines, chunks and what stands in them together."
+                )
             self._feed(data[at:end])
             at = end
         return at
@@ -177,7 +189,7 @@ class RequestReader:
         if length != 0:
             self.phase = Phase.BODY
             self._body_left = length
-            self._seen = 0
+            self._seen = self._lines = 0
 
     def _read_head(self) -> int | None:
         parser = self._parser

@@ -9,16 +9,15 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable, Generator, Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from exporter.web.serving.connections import Admit, Connections
 from exporter.web.serving.limits import LIMITS, Limits
+from exporter.web.serving.listen import BACKLOG
 from exporter.web.serving.tls_listener import TlsListener
-
-_BACKLOG: Final = 1024
 
 
 class _Listener(Protocol):
@@ -101,7 +100,7 @@ class _Server(uvicorn.Server):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._tls is not None:
             return TlsListener(sock, self._connections.new, self._tls, self._connections.limits)
-        return await asyncio.get_running_loop().create_server(self._connections.new, sock=sock, backlog=_BACKLOG)
+        return await asyncio.get_running_loop().create_server(self._connections.new, sock=sock, backlog=BACKLOG)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

@@ -5,13 +5,15 @@ that never begin one would use up the process' file descriptors, and polls and h
 """
 
 import asyncio
-import contextlib
+import logging
 import socket
 import ssl
 from collections.abc import Callable
 from typing import Final
 
 from exporter.web.serving.limits import Limits
+
+log: Final = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 64
 """Connections accepted in one turn of the loop."""
@@ -35,6 +37,7 @@ class TlsListener:
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._closed = False
+        self._accepting = True
         self._shaking: dict[asyncio.Task[None], None] = {}
         """Handshakes under way, the oldest first."""
         sock.setblocking(False)
@@ -58,32 +61,41 @@ class TlsListener:
                 connection, _ = self._sock.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
-            except OSError:
-                self._loop.remove_reader(self._sock.fileno())
-                self._loop.call_later(_NO_DESCRIPTORS_S, self._listen)
+            except OSError as error:
+                self._pause(error)
                 return
+            self._accepting = True
             if len(self._shaking) >= self._limits.handshakes:
                 next(iter(self._shaking)).cancel()
             task = self._loop.create_task(self._shake(connection))
             self._shaking[task] = None
             task.add_done_callback(self._shaken)
 
+    def _pause(self, error: OSError) -> None:
+        if self._accepting:
+            self._accepting = False
+            log.warning("no connection can be accepted for now", extra={"fields": {"error": error.strerror}})
+        self._loop.remove_reader(self._sock.fileno())
+        self._loop.call_later(_NO_DESCRIPTORS_S, self._listen)
+
     def _shaken(self, task: asyncio.Task[None]) -> None:
         del self._shaking[task]
 
     async def _shake(self, connection: socket.socket) -> None:
-        """Hand the connection to a protocol of its own. A failed handshake is the client's matter, and not logged."""
+        """Hand the connection to a protocol of its own. A failed handshake is the client's matter: nobody needs to read
+        of it but who looks for the reason.
+        """
         connection.setblocking(False)
         try:
-            with contextlib.suppress(OSError):
-                await self._loop.connect_accepted_socket(
-                    self._protocol,
-                    connection,
-                    ssl=self._context,
-                    ssl_handshake_timeout=self._limits.handshake_s,
-                    ssl_shutdown_timeout=self._limits.handshake_s,
-                )
-                return
+            await self._loop.connect_accepted_socket(
+                self._protocol,
+                connection,
+                ssl=self._context,
+                ssl_handshake_timeout=self._limits.handshake_s,
+                ssl_shutdown_timeout=self._limits.handshake_s,
+            )
+        except OSError as error:
+            log.debug("a TLS handshake failed", extra={"fields": {"error": str(error)}})
             connection.close()
         except asyncio.CancelledError:
             connection.close()

@@ -41,6 +41,7 @@ class Lag:
     median_ms: float
     p99_ms: float
     longest_ms: float
+    """Of what is behind the first poll."""
     ticks: int
 
 
@@ -53,7 +54,14 @@ def measured(agents: int, interval_s: float, seconds: float) -> Lag:
 
 async def _run(settings: Settings, seconds: float) -> Lag:
     stop, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
-    serving = asyncio.ensure_future(app.serve(settings, stop, on_ready=ready.set_result))
+
+    def listening(urls: tuple[str, ...]) -> None:
+        app.leave_modules_alone(urls)
+        ready.set_result(urls)
+
+    serving = asyncio.ensure_future(
+        app.serve(settings, stop, on_ready=listening, on_first_poll=app.leave_agents_alone)  # as `serve` itself does
+    )
     (url,) = await ready
     # The first poll finds everybody new; it is the others that count.
     await asyncio.sleep(settings.poll.interval_s)

@@ -13,7 +13,7 @@ export function trouble(meta, connection, expired, now) {
   }
   if (connection.state === "lost") {
     const still = meta?.at && !expired ? `Shown is what was known at ${at(meta.at)}. ` : "";
-    const since = `The connection to the exporter is lost since ${timeText(connection.since, now)}.`;
+    const since = `The connection to the exporter has been lost since ${timeText(connection.since, now)}.`;
     return { title: since, text: `${still}The page tries again by itself.`, bad: true };
   }
   if (!meta) return null;

@@ -7,7 +7,9 @@ import { Live } from "./live.js";
 import { ALWAYS, groupOf, inOrder, lookOf } from "./looks.js";
 import { People } from "./people.js";
 
-const COLLATOR = new Intl.Collator();
+// Team 2 comes before team 10.
+const COLLATOR = new Intl.Collator(undefined, { numeric: true });
+const BACK_MS = 2000;
 const byId = (id) => document.getElementById(id);
 const clock = new ServerClock();
 const choice = new Choice();
@@ -22,6 +24,7 @@ let allTeams = [];
 let connection = { state: "live" };
 let expired = true;
 let said = "";
+let begun = false;
 
 const live = new Live(clock, take, (told) => {
   connection = told;
@@ -45,7 +48,11 @@ function take(answer) {
   byId("zone").textContent = `local (${zoneName()})`;
   byId("interval").textContent = `, with a poll every ${Math.round(meta.poll_interval_seconds)} s`;
   show();
-  warn();
+  if (!begun) teams.reveal();
+  begun = true;
+  // A lost connection is back a moment after the first answer: until then there is nothing new to read out.
+  if (connection.state === "live") warn();
+  else setTimeout(warn, BACK_MS);
 }
 
 // What is too old is not shown, as the metrics do not show it; also when the exporter cannot be asked any more.

@@ -75,6 +75,12 @@ export class Boxes {
     });
   }
 
+  // Of many boxes some are scrolled out of view: whoever opens the page with a choice made should see it.
+  reveal() {
+    const first = [...this.made.values()].filter((box) => box.input.checked).map((box) => box.label.offsetTop);
+    if (first.length > 0) this.parent.scrollTop = Math.min(...first) - this.parent.offsetTop;
+  }
+
   #make(entry) {
     const label = document.createElement("label");
     label.className = this.kind;

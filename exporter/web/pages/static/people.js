@@ -24,6 +24,8 @@ export class People {
     };
     addEventListener("scroll", moved, { passive: true });
     addEventListener("resize", moved, { passive: true });
+    // What leaves the screen is not only what is in view on it.
+    for (const leaving of ["beforeprint", "copy"]) addEventListener(leaving, () => this.#tickAll());
   }
 
   // `groups` in order: {word, rows}, the rows with `key`, `name`, `team`, `detail` and `since` (milliseconds or NaN).
@@ -58,6 +60,11 @@ export class People {
     for (const { list } of this.groups.values()) inView(list, seen);
     const now = this.clock.now();
     for (const item of seen) tickOne(item.person, now);
+  }
+
+  #tickAll() {
+    const now = this.clock.now();
+    for (const person of this.made.values()) tickOne(person, now);
   }
 
   // Times since which agents have their status name the day too once that is over.
@@ -150,7 +157,10 @@ function inView(list, seen) {
 function tickOne(person, now) {
   const { since } = person.row;
   const text = Number.isFinite(since) ? duration(now - since) : "";
-  if (person.time.data !== text) person.time.data = text;
+  if (person.time.data === text) return;
+  person.time.data = text;
+  // Its room does not follow its text, or each tick would lay out the box anew.
+  person.time.parentElement.classList.toggle("days", text.length > "23:59:59".length);
 }
 
 function sinceText(row, now) {

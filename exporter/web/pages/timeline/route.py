@@ -7,8 +7,9 @@ from starlette.responses import Response
 
 from exporter.errors import UsageError
 from exporter.web.api.query import parameters
+from exporter.web.api.reports import reply_or_gone, response
+from exporter.web.fields import takes_gzip
 from exporter.web.gate import personal
-from exporter.web.negotiation import wants_gzip
 from exporter.web.pages.timeline.page import HTML, refused
 from exporter.web.pages.timeline.view import Asked
 from exporter.web.reports.request import PAGE, ReportReply, ReportRequest
@@ -22,14 +23,18 @@ def timeline(state: WebState) -> Served:
     """The route of the page."""
 
     async def show(request: Request) -> Response:
-        zipped = wants_gzip(",".join(request.headers.getlist("accept-encoding")))
+        zipped = takes_gzip(request)
         try:
             asked = parameters(request.scope["query_string"])
         except UsageError as error:
             reply = refused(400, str(error), {})
         else:
-            reply = await state.reports.ask(ReportRequest("timeline", PAGE, asked, gzip=zipped))
-            reply = reply if reply.content_type == HTML else _as_page(reply, asked)
+            wanted = ReportRequest("timeline", PAGE, asked, gzip=zipped)
+            # Who turns the pages fast leaves each before it is made: those would hold up the one that is looked at.
+            made = await reply_or_gone(state.reports.ask(wanted), request.receive)
+            if made is None:
+                return response(None)
+            reply = made if made.content_type == HTML else _as_page(made, asked)
         headers = {**dict(reply.headers), "content-type": reply.content_type, "vary": "Accept-Encoding"}
         return Response(reply.body, reply.status, headers)
 

@@ -33,7 +33,7 @@ def about_the_time(view: View, now_ms: int) -> list[str]:
     told = list(_clock_changes(view)) if view.span is Span.DAY else []
     if view.since < now_ms < view.until:
         what = {Span.DAY: "The day", Span.HOUR: "The hour"}.get(view.span, "This time")
-        told.append(f"{what} is not over: the picture ends at {_clock(view, now_ms)}.")
+        told.append(f"{what} is not over: the picture ends at {_clock(view, now_ms)}. Load the page again to see more.")
     return told
 
 
