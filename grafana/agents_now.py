@@ -1,81 +1,49 @@
-"""The dashboard "Agents now": how many agents are in which status, who, and for how long.
+"""The dashboard "Agents now": how many agents are in which status, who, for how long, and how today went so far.
 
-One rule holds in every panel: a status that the last poll did not confirm is not shown. While `zohovoice_up` is not 1
-nobody knows what agents do, so they count as unknown, even though the exporter goes on exposing the last good poll
-until `--poll.max-age` is over.
+A status that the last poll did not confirm is not shown: see `grafana.queries`.
 """
 
 from typing import Final
 
 from grafana_foundation_sdk.builders import common as parts
 from grafana_foundation_sdk.builders import dashboard as builders
-from grafana_foundation_sdk.builders import stat, statetimeline, table, timeseries
+from grafana_foundation_sdk.builders import piechart, stat, statetimeline, table
 from grafana_foundation_sdk.models import common, dashboard
+from grafana_foundation_sdk.models import piechart as pie_models
 
 from grafana.common import (
     COLOURS,
     OTHER_COLOUR,
     TARGETS,
-    TEAMS,
+    columns,
     dressed,
     fixed_colour,
+    legend,
     new_dashboard,
     now,
     now_as_table,
     over_time,
     status_words,
+    tooltip,
+    unit_of,
 )
-
-PER_AGENT: Final = "on (job, instance, agent_id)"
-PER_TARGET: Final = "on (job, instance)"
-LOOKING: Final = f"{PER_TARGET} (zohovoice_up{{{TARGETS}}} == 1)"
-NOT_LOOKING: Final = f"{PER_TARGET} (zohovoice_up{{{TARGETS}}} == 0)"
-IN_STATUS: Final = f"(zohovoice_agent_status{{{TARGETS}}} == 1)"
-
-KNOWN_AGENTS: Final = f'sum by (status) (zohovoice_team_agents{{{TEAMS}, status!="unknown"}} and {LOOKING})'
-
-# Agents of an exporter that is not looking, or cannot be scraped although it should be: as many as were last seen.
-UNSEEN_AGENTS: Final = (
-    f"last_over_time(sum by (job, instance) (zohovoice_team_agents{{{TEAMS}}})[1d:1m])"
-    f" unless {LOOKING} and {PER_TARGET} up{{{TARGETS}}}"
+from grafana.queries import (
+    KNOWN_AGENTS,
+    LONGEST_BREAKS,
+    SECONDS_BY_STATUS,
+    SECONDS_IN_STATUS,
+    STATUS_NUMBER,
+    UNKNOWN_AGENTS,
+    named,
+    share,
 )
-UNKNOWN_AGENTS: Final = (
-    f'sum((sum by (job, instance) (zohovoice_team_agents{{{TEAMS}, status="unknown"}}) and {LOOKING})'
-    f" or ({UNSEEN_AGENTS}))"
-)
-
-# The name and team of each agent. Without --metrics.names there are none, and the agents appear under all teams.
-DESCRIPTION: Final = f"(zohovoice_agent_info{{{TEAMS}}} or {PER_AGENT} (zohovoice_agent_status{{{TEAMS}}} == 1))"
-
-SECONDS_IN_STATUS: Final = (
-    "max by (agent_id, name, team, status) (("
-    f"(time() - zohovoice_agent_status_since_timestamp_seconds{{{TARGETS}}})"
-    f" * {PER_AGENT} group_left (status) ({IN_STATUS} and {LOOKING})"
-    f' or label_replace({IN_STATUS} and {NOT_LOOKING}, "status", "unknown", "", "")'
-    f" * {PER_TARGET} group_left () (time() - zohovoice_last_poll_success_timestamp_seconds{{{TARGETS}}})"
-    f") * {PER_AGENT} group_left (name, team) {DESCRIPTION})"
-)
-
-_WORDS: Final = "|".join(COLOURS)
-# A state timeline wants one series for each agent, whose number says the status: its place in COLOURS, from 1.
-_NUMBERED: Final = " or ".join(
-    [f'zohovoice_agent_status{{{TARGETS}, status="{word}"}} * {number}' for number, word in enumerate(COLOURS, start=1)]
-    + [f'zohovoice_agent_status{{{TARGETS}, status!~"{_WORDS}"}} * {len(COLOURS) + 1}']
-)
-_NAMED: Final = (
-    f'label_replace(label_replace({DESCRIPTION}, "agent", "$1", "agent_id", "(.*)"), "agent", "$1", "name", "(.+)")'
-)
-STATUS_NUMBER: Final = (
-    "max by (agent_id, agent) ("
-    f"(max by (job, instance, agent_id) ({_NUMBERED}) and {LOOKING})"
-    f" * {PER_AGENT} group_left (agent) {_NAMED})"
-)
+from grafana.tables import WHO, by_status, fields
 
 AGE: Final = f"time() - zohovoice_last_poll_success_timestamp_seconds{{{TARGETS}}}"
-
-
-def _per_minute(family: str) -> str:
-    return f"rate({family}{{{TARGETS}}}[$__rate_interval]) * 60"
+_TODAY: Final = "now/d"
+"""Grafana's "Today so far": from midnight in the dashboard's time zone. It holds while the dashboard's own range is
+relative; who chooses dates in the past gets those instead."""
+_TODAY_TEXT: Final = "From midnight in the dashboard's time zone until now; or the dashboard's range if it has dates."
 
 
 def numbers() -> stat.Panel:
@@ -84,8 +52,9 @@ def numbers() -> stat.Panel:
         stat.Panel(),
         1,
         "Agents by status",
-        "Agents in each status at the last poll. Agents count as unknown when Zoho gave no status for them, when the "
-        "last poll failed, or when the exporter cannot be scraped.",
+        "Agents in each status at the last poll, of the chosen teams; the choice of agents does not apply. Agents "
+        "count as unknown when Zoho gave no status for them, when the last poll failed, or when the exporter cannot be "
+        "scraped.",
         unit="none",
         width=18,
         height=4,
@@ -125,7 +94,7 @@ def age_now() -> stat.Panel:
         stat.Panel(),
         3,
         "Age of the data",
-        "Time since the last good poll began to be true; of several exporters, the oldest.",
+        "Time since the last good poll was received; of several exporters, the oldest.",
         unit="s",
         width=3,
         height=4,
@@ -135,49 +104,23 @@ def age_now() -> stat.Panel:
     return panel.decimals(0).no_value("no good poll")
 
 
-def over_the_day() -> timeseries.Panel:
-    """Agents in each status, stacked."""
-    panel = dressed(
-        timeseries.Panel(),
-        4,
-        "Agents by status over time",
-        "Agents in each status, stacked, so that the height is the number of agents. Time in which polls failed or the "
-        "exporter was down is unknown, with as many agents as were last seen within a day before.",
-        unit="none",
-        width=24,
-        height=9,
-    )
-    panel.with_target(over_time("A", KNOWN_AGENTS, "{{status}}")).with_target(over_time("B", UNKNOWN_AGENTS, "unknown"))
-    panel.stacking(parts.StackingConfig().mode(common.StackingMode.NORMAL).group("A"))
-    panel.fill_opacity(80).line_width(0).line_interpolation(common.LineInterpolation.STEP_AFTER)
-    panel.show_points(common.VisibilityMode.NEVER).span_nulls(False).min(0).decimals(0)
-    for word, colour in COLOURS.items():
-        panel.override_by_name(word, [fixed_colour(colour)])
-    return panel.legend(_legend()).tooltip(_tooltip())
-
-
 def agents() -> table.Panel:
     """A row for each agent, longest in their status first."""
     panel = dressed(
         table.Panel(),
-        5,
+        4,
         "Who is in what, and for how long",
-        "Each agent's status and the time since it was first seen, to within one poll. While polls fail the status is "
-        "unknown since the last good poll, and after --poll.max-age the rows disappear. Names and teams need "
+        "Each agent's status, when it was first seen, and the time since, to within one poll. While polls fail the "
+        "status is unknown since the last good poll, and after --poll.max-age the rows disappear. Names and teams need "
         "--metrics.names.",
         unit="none",
-        width=10,
+        width=12,
         height=16,
     )
     panel.with_target(now_as_table("A", SECONDS_IN_STATUS))
-    columns = {"name": "Name", "team": "Team", "status": "Status", "Value": "Time in status", "agent_id": "Agent id"}
-    order = {source: place for place, source in enumerate(columns)}
-    panel.with_transformation(
-        dashboard.DataTransformerConfig(
-            id_val="organize",
-            options={"excludeByName": {"Time": True}, "indexByName": order, "renameByName": columns},
-        )
-    )
+    panel.with_target(now_as_table("B", f"(time() - {SECONDS_IN_STATUS}) * 1000"))
+    panel.with_transformation(dashboard.DataTransformerConfig(id_val="merge", options={}))
+    columns(panel, fields({"status": "Status", "Value #A": "Time in status", "Value #B": "Since"}))
     painted = {"type": "color-background", "mode": "basic"}
     panel.override_by_name(
         "Status",
@@ -186,24 +129,22 @@ def agents() -> table.Panel:
             dashboard.DynamicConfigValue(id_val="custom.cellOptions", value=painted),
         ],
     )
-    panel.override_by_name(
-        "Time in status",
-        [dashboard.DynamicConfigValue("unit", "dtdurations"), dashboard.DynamicConfigValue("decimals", 0)],
-    )
+    panel.override_by_name("Time in status", unit_of("dthms"))
+    panel.override_by_name("Since", unit_of("dateTimeAsLocalNoDateIfToday"))
     panel.sort_by([parts.TableSortByFieldState().display_name("Time in status").desc(True)])
-    return panel.show_header(True).cell_height(common.TableCellHeight.SM).no_value("")
+    return panel.show_header(True).cell_height(common.TableCellHeight.SM).no_value("no good poll")
 
 
 def timeline() -> statetimeline.Panel:
     """A lane for each agent."""
     panel = dressed(
         statetimeline.Panel(),
-        6,
+        5,
         "Status of each agent over time",
         "A lane for each agent. A hole is time in which nobody was looking. Statuses shorter than a poll or a step of "
         "the graph can be missed.",
         unit="none",
-        width=14,
+        width=12,
         height=16,
     )
     panel.with_target(over_time("A", STATUS_NUMBER, "{{agent}}"))
@@ -213,62 +154,65 @@ def timeline() -> statetimeline.Panel:
     }
     panel.mappings([dashboard.ValueMap(results)]).show_value(common.VisibilityMode.NEVER)
     panel.merge_values(True).row_height(0.9).per_page(25).line_width(0).fill_opacity(85)
-    return panel.legend(_legend()).tooltip(_tooltip())
+    return panel.legend(legend()).tooltip(tooltip())
 
 
-def polls() -> timeseries.Panel:
-    """Polls and what went wrong with them."""
+def longest_breaks() -> table.Panel:
+    """The ten longest breaks of today."""
     panel = dressed(
-        timeseries.Panel(),
+        table.Panel(),
+        6,
+        "Longest breaks today",
+        "The longest stay in On Break of each agent, over or not, of the ten with the longest. A break that began "
+        f"before midnight counts from its beginning. {_TODAY_TEXT}",
+        unit="dthms",
+        width=8,
+        height=11,
+    )
+    panel.with_target(now_as_table("A", LONGEST_BREAKS))
+    columns(panel, fields({"Value": "Longest break"}))
+    panel.sort_by([parts.TableSortByFieldState().display_name("Longest break").desc(True)])
+    panel.time_from(_TODAY).interval("1m").max_data_points(1440)
+    return panel.show_header(True).cell_height(common.TableCellHeight.SM).no_value("no break")
+
+
+def today() -> piechart.Panel:
+    """What all agents together did today."""
+    panel = dressed(
+        piechart.Panel(),
         7,
-        "Polls and failures",
-        "Polls a minute, and those of them that failed, by reason. Skipped are polls that were due while the one "
-        "before still ran or Zoho had told the exporter to wait.",
-        unit="cpm",
-        width=12,
-        height=8,
+        "Time of all agents today",
+        "The time of the chosen agents together by status. Unknown is what is left of the time in which they were "
+        f"tracked: polls failed, the exporter was down, or Zoho gave no status. {_TODAY_TEXT}",
+        unit="dthms",
+        width=5,
+        height=11,
     )
-    panel.with_target(over_time("A", f"sum({_per_minute('zohovoice_polls_total')})", "polls"))
-    failures = f"sum by (reason) ({_per_minute('zohovoice_poll_failures_total')}) > 0"
-    panel.with_target(over_time("B", failures, "failed: {{reason}}"))
-    panel.with_target(over_time("C", f"sum({_per_minute('zohovoice_polls_skipped_total')})", "skipped"))
-    failed = [
-        dashboard.DynamicConfigValue("custom.drawStyle", "bars"),
-        dashboard.DynamicConfigValue("custom.fillOpacity", 70),
-    ]
-    panel.override_by_regexp("/^failed/", failed)
-    return panel.min(0).line_width(1).fill_opacity(0).legend(_legend()).tooltip(_tooltip())
+    for ref, (word, seconds) in zip("ABCDEFG", SECONDS_BY_STATUS.items(), strict=True):
+        panel.with_target(now(ref, f"sum({named(seconds)})", word))
+        panel.override_by_name(word, [fixed_colour(COLOURS.get(word, OTHER_COLOUR))])
+    values = [pie_models.PieChartLegendValues.PERCENT, pie_models.PieChartLegendValues.VALUE]
+    shown = piechart.PieChartLegendOptions().display_mode(common.LegendDisplayMode.TABLE).values(values)
+    panel.legend(shown.placement(common.LegendPlacement.BOTTOM).show_legend(True).calcs([]))
+    panel.pie_type(pie_models.PieChartType.DONUT).tooltip(tooltip())
+    return panel.time_from(_TODAY).interval("1m").max_data_points(1440).no_value("no good poll")
 
 
-def age() -> timeseries.Panel:
-    """How old the last good poll was, over time."""
+def shares_today() -> table.Panel:
+    """What part of today each agent was in each status."""
     panel = dressed(
-        timeseries.Panel(),
+        table.Panel(),
         8,
-        "Age of the data over time",
-        "Time since the last good poll. The dashed line is three poll intervals: above it, polls fail for good.",
-        unit="s",
-        width=12,
-        height=8,
+        "Share of time today",
+        "What part of the day each agent was in each status, of the time in which the agent was tracked. Unknown is "
+        f"time in which polls failed, the exporter was down, or Zoho gave no status. {_TODAY_TEXT}",
+        unit="percentunit",
+        width=11,
+        height=11,
     )
-    panel.with_target(over_time("A", AGE, "age, {{instance}}"))
-    limit = f"3 * zohovoice_poll_interval_seconds{{{TARGETS}}}"
-    panel.with_target(over_time("B", limit, "three intervals, {{instance}}"))
-    dashed = [
-        dashboard.DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [8, 8]}),
-        fixed_colour(COLOURS["unknown"]),
-    ]
-    panel.override_by_query("B", dashed)
-    return panel.min(0).line_width(1).fill_opacity(0).legend(_legend()).tooltip(_tooltip())
-
-
-def _legend() -> parts.VizLegendOptions:
-    legend = parts.VizLegendOptions().display_mode(common.LegendDisplayMode.LIST).calcs([])
-    return legend.placement(common.LegendPlacement.BOTTOM).show_legend(True)
-
-
-def _tooltip() -> parts.VizTooltipOptions:
-    return parts.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI).sort(common.SortOrder.NONE)
+    by_status(panel, {word: named(share(seconds)) for word, seconds in SECONDS_BY_STATUS.items()}, WHO)
+    panel.time_from(_TODAY).interval("1m").max_data_points(1440)
+    return panel.decimals(0).min(0).max(1)
 
 
 def build() -> dashboard.Dashboard:
@@ -276,8 +220,17 @@ def build() -> dashboard.Dashboard:
     board = new_dashboard(
         "zohovoice-agents-now",
         "Zoho Voice / Agents now",
-        "How many agents are in which status, who, and for how long.",
+        "How many agents are in which status, who, for how long, and how today went so far.",
     )
-    for panel in (numbers(), last_poll(), age_now(), over_the_day(), agents(), timeline(), polls(), age()):
+    for panel in (
+        numbers(),
+        last_poll(),
+        age_now(),
+        agents(),
+        timeline(),
+        longest_breaks(),
+        today(),
+        shares_today(),
+    ):
         board.with_panel(panel)
     return board.build()

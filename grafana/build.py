@@ -8,9 +8,16 @@ from typing import Final
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from grafana import agents_now
+from grafana import agents_now, agents_over_time, exporter_health, history_sqlite
+from grafana.rules import write_rules
 
-DASHBOARDS: Final[Mapping[str, Callable[[], Dashboard]]] = {"agents-now.json": agents_now.build}
+DASHBOARDS: Final[Mapping[str, Callable[[], Dashboard]]] = {
+    "agents-now.json": agents_now.build,
+    "agents-over-time.json": agents_over_time.build,
+    "exporter-health.json": exporter_health.build,
+    "history-sqlite.json": history_sqlite.build,
+}
+"""What builds each file of `FOLDER`."""
 FOLDER: Final = Path(__file__).parent / "dashboards"
 
 
@@ -30,6 +37,7 @@ def main() -> None:
     """Write all files."""
     for name, build in DASHBOARDS.items():
         (FOLDER / name).write_text(rendered(build()), encoding="utf-8")
+    write_rules()
 
 
 if __name__ == "__main__":

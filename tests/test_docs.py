@@ -18,7 +18,8 @@ from exporter.cli.output import FORMATS
 from exporter.cli.settings_table import CONFIG_FILE, SECRETS, SETTINGS
 from exporter.cli.values import gather
 from exporter.errors import DatabaseError, ExporterError, UsageError
-from exporter.metrics.families import FAMILIES, Type
+from exporter.metrics.families import FAMILIES
+from exporter.metrics.family import Type
 from exporter.model import Agent
 from exporter.settings import ApiSettings
 from exporter.zoho.errors import REASONS
@@ -72,8 +73,10 @@ def test_every_generated_part_stands_somewhere() -> None:
 # --- commands, flags, variables ---------------------------------------------------------------------------------------
 
 ALL_FLAGS = frozenset(flag for command in every_command() for flag in command.flags)
-OTHERS_FLAGS = frozenset({"--upgrade", "--upgrade-package"})
-"""Of uv, in the text about lock files."""
+OTHERS_FLAGS = frozenset(
+    {"--max-block-duration", "--storage.tsdb.path", "--storage.tsdb.retention.time", "--upgrade", "--upgrade-package"}
+)
+"""Of uv, in the text about lock files, and of Prometheus, in the one about back-fill."""
 UNDONE = section(read(ROOT / "README.md"), "What it does not do yet")
 
 

@@ -115,6 +115,24 @@ def test_the_view_of_transitions_also_writes_its_times_as_people_read_them(path:
     ]
 
 
+@pytest.mark.parametrize("what", ["removed", "replaced"])
+def test_a_file_that_is_taken_away_is_not_written_until_it_is_back(path: Path, what: str) -> None:
+    writer = HistoryWriter.open(path, RUN)
+    first, *others = facts_of(THREE_POLLS, writer.resumed)
+    writer.append(first)
+    away = path.with_name("away")
+    path.rename(away)
+    if what == "replaced":
+        path.write_bytes(away.read_bytes())
+    with pytest.raises(DatabaseError, match=r"history\.db was removed or replaced while it was being written"):
+        writer.append(others[0])
+    away.replace(path)
+    for facts in others:
+        writer.append(facts)
+    writer.close(START + 3_600_000, EndReason.SHUTDOWN)
+    assert rows(path, "SELECT polls FROM coverage") == [(3,)]
+
+
 def test_append_returns_the_number_of_transitions(path: Path) -> None:
     writer = HistoryWriter.open(path, RUN)
     assert [writer.append(facts) for facts in facts_of(THREE_POLLS)] == [2, 1, 2]

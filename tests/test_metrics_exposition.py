@@ -310,3 +310,18 @@ def test_a_long_plain_body_comes_in_pieces_that_both_formats_share() -> None:
     assert sum(len(piece) for piece in text.pieces if id(piece) in shared) > 0.99 * text.length
     polled.poll({"1": AVAILABLE})
     assert len(polled.instruments.scrape(Format.TEXT, gzip=False).pieces) == 2
+
+
+def test_a_long_packed_body_comes_in_pieces_too_so_that_nothing_is_joined_that_grows_with_the_agents() -> None:
+    polled = Polled(MetricsSettings(names=True))
+    polled.poll({str(40126507412780000 + number): AVAILABLE for number in range(15_000)})
+    for form in Format:
+        packed, plain = (polled.instruments.scrape(form, gzip=gzipped) for gzipped in (True, False))
+        assert packed.length == len(packed.whole) > 600_000
+        assert all(100_000 < len(piece) < 600_000 for piece in packed.pieces[:-1])
+        assert len(packed.pieces[-1]) < 600_000
+        unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        assert unpacker.decompress(packed.whole) == plain.whole
+        assert (unpacker.eof, unpacker.unused_data) == (True, b"")
+    polled.poll({"1": AVAILABLE})
+    assert len(polled.instruments.scrape(Format.TEXT, gzip=True).pieces) == 1

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from exporter.metrics.families import FAMILIES, FAMILY, Family, Type
+from exporter.metrics.families import FAMILIES, FAMILY
+from exporter.metrics.family import Family, Type
 from exporter.metrics.text import Format, header, series_lines
 from exporter.metrics.values import Distribution, Values
 

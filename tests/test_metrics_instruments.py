@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.metrics.families import FAMILIES, Part, Shown, Type
-from exporter.metrics.instruments import Failure, Instruments
+from exporter.metrics.families import FAMILIES
+from exporter.metrics.family import Part, Shown, Type
+from exporter.metrics.instruments import Instruments
+from exporter.metrics.polling import Failure
 from exporter.metrics.text import Format
 from exporter.model import (
     ABSENT,

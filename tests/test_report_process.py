@@ -116,6 +116,8 @@ def test_it_gives_way_to_the_poll_loop_and_has_limited_memory(database: Path) ->
             limits = Path(f"/proc/{reports.pid}/limits").read_text(encoding="ascii")
             (line,) = [line for line in limits.splitlines() if line.startswith("Max address space")]
             assert line.split()[3:5] == [str(Limits().memory_bytes)] * 2
+            (line,) = [line for line in limits.splitlines() if line.startswith("Max open files")]
+            assert int(line.split()[3]) <= 1024
 
     run(check())
 
@@ -277,6 +279,34 @@ def test_a_process_that_cannot_be_started_is_said_and_tried_again(
 
     run(check())
     assert {record.message for record in caplog.records} == {"the process that makes reports could not be started"}
+
+
+def test_an_answer_that_is_none_ends_the_process_that_gave_it(database: Path, tmp_path: Path) -> None:
+    # In its place another program of the same name, whose heads of answers are JSON but not what is agreed on.
+    package = tmp_path / "exporter/web/reports"
+    package.mkdir(parents=True)
+    for folder in (package, package.parent, package.parent.parent):
+        (folder / "__init__.py").touch()
+    for head in (
+        "[]",
+        "{}",
+        '{"status":200,"content_type":"x","headers":7}',
+        '{"status":200,"content_type":"x","headers":[7]}',
+    ):
+        answer = f"len({head!r}).to_bytes(4, 'big') + {head!r}.encode() + bytes(4)"
+        (package / "__main__.py").write_text(
+            f"import sys\nsys.stdin.buffer.read(1)\nsys.stdout.buffer.write({answer})\n"
+            "sys.stdout.flush()\nsys.stdin.buffer.read()\n"
+        )
+
+        async def check() -> None:
+            async with reporting(database, environment={"PYTHONPATH": str(tmp_path)}) as reports:
+                for _ in range(2):
+                    reply = await reports.ask(COVERAGE)
+                    assert (reply.status, reports.pid) == (500, None)
+                    assert sentence(reply).startswith("the process that makes reports ended while it made this one")
+
+        run(check())
 
 
 def test_who_stops_waiting_gives_up_the_report_and_the_next_one_is_made(database: Path) -> None:

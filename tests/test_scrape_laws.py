@@ -29,7 +29,8 @@ from pathlib import Path
 import httpx
 
 from exporter.clock import SystemClock
-from exporter.metrics.families import FAMILIES, Type
+from exporter.metrics.families import FAMILIES
+from exporter.metrics.family import Type
 from exporter.metrics.text import Format
 from exporter.model import AVAILABLE, BUSY, KNOWN_STATUSES
 from exporter.simulator.settings import Presence

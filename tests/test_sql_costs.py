@@ -11,6 +11,7 @@ from exporter.history.schema import AGENT_BITS
 from exporter.history.views import VIEWS
 from exporter.history.window import iso_text
 from tests.support.datasette import COMMON, canned
+from tests.support.sqlite_panels import Chosen, SqlQuery, filled, sql_queries
 from tests.support.two_sources import looking_at, write
 
 BEGINNING = 1_000_000_000_000
@@ -97,4 +98,16 @@ def test_the_cost_of_a_window_does_not_grow_with_the_age_of_the_database(tmp_pat
         last = BEGINNING + PAUSE * (DAY * days - 1)
         since, until, instant = (iso_text(at, ZoneInfo("UTC")) for at in (last - 60 * PAUSE, last, last - 1))
         cost.append(steps(path, canned()[name].sql, since=since, until=until, at=instant, status=""))
+    assert cost[1] < 1.2 * cost[0]
+
+
+@pytest.mark.parametrize("query", list(sql_queries()), ids=lambda query: query.panel)
+def test_the_cost_of_a_panel_does_not_grow_with_the_age_of_the_database(tmp_path: Path, query: SqlQuery) -> None:
+    cost = []
+    for days in (2, 20):
+        path = tmp_path / f"{days}.db"
+        write_changes(path, agents=3, each=DAY * days, stretches=1)
+        last = BEGINNING + PAUSE * (DAY * days - 1)
+        # A thousand more for what is too little to compare.
+        cost.append(1_000 + 100 * steps(path, filled(query.raw, Chosen(last - 60 * PAUSE, last))))
     assert cost[1] < 1.2 * cost[0]

@@ -8,6 +8,7 @@ import pytest
 from exporter.history.classes import DEFAULT_CLASSES
 from exporter.web.access import Access
 from exporter.web.reports.client import Limits, ReportProcess
+from exporter.web.reports.request import ReportReply, ReportRequest
 from tests.support.clock import FakeClock
 from tests.support.timelines import (
     DAY,
@@ -82,3 +83,27 @@ def test_who_may_not_see_personal_data_sees_no_timeline() -> None:
         assert (reply.status_code, reply.text) == (403, "Not here.\n")
 
     with_server(test, access=lambda: Access(open=False, why_not="Not here."))
+
+
+def test_who_leaves_before_the_page_is_made_gives_it_up() -> None:
+    asked, given_up = asyncio.Event(), asyncio.Event()
+
+    class Slow:
+        async def ask(self, request: ReportRequest) -> ReportReply:
+            asked.set()
+            try:
+                await asyncio.sleep(60)
+            finally:
+                given_up.set()
+            raise AssertionError("nobody waits so long")
+
+    async def test(served: Running) -> None:
+        _, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(b"GET /timeline HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        async with asyncio.timeout(5):
+            await asked.wait()
+            writer.close()
+            await writer.wait_closed()
+            await given_up.wait()
+
+    with_server(test, reports=Slow())

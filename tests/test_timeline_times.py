@@ -73,7 +73,7 @@ def test_another_zone_moves_the_bars(known: Path) -> None:
 
 def test_a_day_that_is_not_over_ends_at_the_present_and_its_axis_does_not(known: Path) -> None:
     page = shown(known, date="today", now=at("14:00"))
-    assert "The day is not over: the picture ends at 14:00." in sentences(page)
+    assert "The day is not over: the picture ends at 14:00. Load the page again to see more." in sentences(page)
     places = [rectangles(bar)[0] for bar in lane(page, "Ann")]
     # The last poll of this history was at 17:00, which this clock does not know of: bars end where it stands.
     assert [(look, x, width) for look, x, _, width, _ in places][-1] == ("available", 605, 35)

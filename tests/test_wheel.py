@@ -148,7 +148,7 @@ def test_the_installed_demo_serves_pages_and_metrics_and_fills_a_history_that_re
 ) -> None:
     program = installed / "zohovoice-exporter"
     with _demo(program, tmp_path) as said:
-        (url,) = re.findall(r"exporter +(http://127\.0\.0\.1:\d+)/", said)
+        (url,) = re.findall(r"board +(http://127\.0\.0\.1:\d+)/board", said)
         assert "<h1>Zoho Voice exporter</h1>" in _page(f"{url}/")
         give_up = time.monotonic() + 30
         while "\nzohovoice_up 1\n" not in (metrics := _page(f"{url}/metrics")):

@@ -327,7 +327,10 @@ def test_what_is_recorded_now_is_drawn_up_to_the_present(rig: Rig) -> None:
             found = await measured(opened, ANN)
             assert found[-1]["look"] == "available"
             assert found[-1]["to"] == pytest.approx((150 + 35 * 14) * found[-1]["scale"], abs=0.5)
-            assert "The day is not over: the picture ends at 14:00." in await opened.texts(".notice")
+            assert (
+                "The day is not over: the picture ends at 14:00. Load the page again to see more."
+                in await opened.texts(".notice")
+            )
 
     rig.run(test())
 
@@ -347,6 +350,21 @@ def test_axe_finds_no_violation(
             assert await opened.violations() == []
             refused = [one for one in opened.complaints if "400 (Bad Request)" not in one]
             assert refused == []
+
+    rig.run(test())
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_where_colours_are_forced_links_look_like_links_and_bars_keep_their_colours(
+    scheme: Literal["light", "dark"], rig: Rig
+) -> None:
+    async def test() -> None:
+        async with rig.open(scheme=scheme, forced_colors="active") as opened:
+            fill = "(selector) => getComputedStyle(document.querySelector(selector)).fill"
+            link = await opened.page.evaluate("getComputedStyle(document.querySelector('.steps a')).color")
+            assert await opened.page.evaluate(fill, ".picture a.zoom text") == link
+            assert (await measured(opened, ANN))[0]["fill"] != (await measured(opened, ANN))[1]["fill"]
+            assert await opened.violations() == []
 
     rig.run(test())
 

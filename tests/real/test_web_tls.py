@@ -4,6 +4,7 @@ The clients are Python's ssl, httpx and `openssl s_client`; the certificates are
 """
 
 import asyncio
+import logging
 import ssl
 import subprocess
 from pathlib import Path
@@ -228,6 +229,55 @@ def test_the_common_name_is_no_name(tmp_path: Path, ca: Authority, server_certif
             assert await served.refuses(client_context(ca.certificate, nameless))
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("kind", ["DNS", "email", "URI"])
+@pytest.mark.parametrize("version", ["TLS12", "TLS13"])
+def test_a_name_that_is_no_text_is_refused_like_any_other_failed_handshake(
+    tmp_path: Path,
+    ca: Authority,
+    server_certificate: Certificate,
+    client_certificate: Certificate,
+    kind: str,
+    version: str,
+    loop: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    strange = ca.issue(f"{kind} {version} {loop}", (f"{kind}:a\udcff@b",), use="clientAuth")
+    file = web_file(tmp_path, server_certificate, f"max_version: {version}", *client_auth(ca))
+
+    async def run() -> None:
+        async with serving(WebSecurity.load(file)) as served:
+            assert await served.refuses(client_context(ca.certificate, strange))
+            assert (await served.get(client_context(ca.certificate, client_certificate))).text == "here"
+
+    run_on(loop, run())
+    records = [one for one in caplog.records if one.name.startswith(("exporter", "asyncio"))]
+    assert [one.getMessage() for one in records if one.exc_info] == []
+    assert [one.getMessage() for one in records if one.levelno > logging.DEBUG] == []
+    assert "a TLS handshake failed" in [one.getMessage() for one in records]
+
+
+def test_the_names_of_who_was_turned_away_are_told_to_who_wants_to_know(
+    tmp_path: Path,
+    ca: Authority,
+    server_certificate: Certificate,
+    client_certificate: Certificate,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "exporter")
+    file = web_file(tmp_path, server_certificate, *client_auth(ca, "RequireAndVerifyClientCert", "somebody.else"))
+
+    async def run() -> None:
+        async with serving(WebSecurity.load(file)) as served:
+            assert await served.refuses(client_context(ca.certificate, client_certificate))
+
+    asyncio.run(run())
+    (record,) = caplog.records
+    assert (record.levelname, record.getMessage()) == ("DEBUG", "a client was turned away")
+    assert record.fields == {"names": "scraper.example"}  # type: ignore[attr-defined] # what logs.py writes
 
 
 @pytest.mark.parametrize("loop", LOOPS)

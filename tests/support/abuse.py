@@ -17,8 +17,10 @@ Crowd = list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
 @contextlib.asynccontextmanager
 async def crowd(port: int, number: int, sent: bytes = b"") -> AsyncIterator[Crowd]:
     """So many connections, on each of which `sent` was sent; cut at the end."""
-    people = [await asyncio.open_connection("127.0.0.1", port) for _ in range(number)]
+    people: Crowd = []
     try:
+        for _ in range(number):
+            people.append(await asyncio.open_connection("127.0.0.1", port))
         for _, writer in people:
             writer.write(sent)
         yield people
@@ -64,20 +66,21 @@ class Watch:
 
     async def run(self, every_s: float) -> None:
         """Scrape until cancelled; each scrape on a kept connection, or a new one if that was closed."""
-        async with contextlib.AsyncExitStack() as closing:
-            connection = None
-            while True:
-                began = time.monotonic()
-                try:
-                    if connection is None or connection[0].at_eof():
-                        connection = await asyncio.open_connection("127.0.0.1", self.port)
-                        closing.callback(connection[1].transport.abort)
-                    await self._scrape(*connection)
-                except (ConnectionError, asyncio.IncompleteReadError):
-                    connection = None  # it was closed while nothing was asked on it, as any server may
-                    continue
-                self.seconds.append(time.monotonic() - began)
-                await asyncio.sleep(every_s)
+        began = time.monotonic()
+        while True:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            try:
+                while not reader.at_eof():
+                    await self._scrape(reader, writer)
+                    self.seconds.append(time.monotonic() - began)
+                    await asyncio.sleep(every_s)
+                    began = time.monotonic()
+            except (ConnectionError, asyncio.IncompleteReadError):
+                continue  # it was closed while nothing was asked on it, as any server may
+            finally:
+                # A writer that is forgotten while its connection is open is a warning, and that fails a test: it did
+                # whenever the server took the place of this connection for another, and the collector then came by.
+                writer.transport.abort()
 
     async def _scrape(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"GET %b %bAccept-Encoding: identity\r\n\r\n" % (self.path.encode("ascii"), HEAD))

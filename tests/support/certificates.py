@@ -56,12 +56,14 @@ class Authority:
     def issue(self, name: str, sans: tuple[str, ...] = (), *, use: str = "serverAuth", days: int = 2) -> Certificate:
         """A certificate for `name`, which must be new here. `days` may be negative: it is over then.
 
-        `sans` as openssl writes them: `DNS:x`, `IP:::1`, `URI:spiffe://x`, `email:a@b`. `use`: or clientAuth.
+        `sans` as openssl writes them: `DNS:x`, `IP:::1`, `URI:spiffe://x`, `email:a@b`; a surrogate such as "\\udcff"
+        stands for a byte that is no UTF-8. `use`: or clientAuth.
         """
         key, certificate, request = (self.directory / f"{name}.{end}" for end in ("key", "pem", "csr"))
         extensions = self.directory / f"{name}.ext"
         lines = ["basicConstraints=critical,CA:FALSE", f"extendedKeyUsage={use}"]
-        extensions.write_text("\n".join([*lines, f"subjectAltName={','.join(sans)}"] if sans else lines) + "\n")
+        text = "\n".join([*lines, f"subjectAltName={','.join(sans)}"] if sans else lines) + "\n"
+        extensions.write_bytes(text.encode("utf-8", "surrogateescape"))
         openssl("req", *_NEW_KEY, "-keyout", key, "-out", request, "-subj", f"/CN={name}")
         openssl(
             *("x509", "-req", "-in", request, "-out", certificate, "-extfile", extensions, "-days", str(days)),

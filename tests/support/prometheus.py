@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,22 @@ class Prometheus:
         self._http = http
         self._config = config
 
-    async def query(self, expression: str) -> list[dict[str, Any]]:
-        """The vector that an instant query gives; empty while Prometheus is not up yet."""
-        found: list[dict[str, Any]] = (await self._data("/api/v1/query", query=expression)).get("result", [])
+    @property
+    def address(self) -> str:
+        """Where it answers, without a slash at the end."""
+        return str(self._http.base_url).rstrip("/")
+
+    async def query(self, expression: str, *, at: float | None = None) -> list[dict[str, Any]]:
+        """The vector that a query gives now, or at the second `at` since 1970; empty while Prometheus is not up yet."""
+        when = {} if at is None else {"time": str(at)}
+        found: list[dict[str, Any]] = (await self._data("/api/v1/query", query=expression, **when)).get("result", [])
+        return found
+
+    async def course(self, expression: str, start: int, end: int, step: int) -> list[dict[str, Any]]:
+        """The matrix that a query gives from `start` to `end`, both included, all in seconds."""
+        window = {"start": str(start), "end": str(end), "step": str(step)}
+        answer = await self._data("/api/v1/query_range", query=expression, **window)
+        found: list[dict[str, Any]] = answer.get("result", [])
         return found
 
     async def metadata(self, target: str) -> set[str]:
@@ -48,6 +61,14 @@ class Prometheus:
             assert loop.time() < give_up, f"{expression} is {numbers}, not {wanted}"
             await asyncio.sleep(0.2)
 
+    async def asked(self, path: str, parameters: Mapping[str, str]) -> Any:
+        """The `data` of an answer of the API. AssertionError if Prometheus refuses, or warns of something."""
+        answer = await self._http.get(path, params=dict(parameters))
+        said = answer.json()
+        assert (answer.status_code, said["status"]) == (200, "success"), f"{said.get('error')}: {dict(parameters)}"
+        assert not said.get("warnings"), f"{said['warnings']}: {dict(parameters)}"
+        return said.get("data")
+
     async def reconfigure(self, config: str) -> None:
         """Take another configuration; what it says as before goes on."""
         self._config.write_text(config)
@@ -63,8 +84,8 @@ class Prometheus:
 
 
 @asynccontextmanager
-async def running_prometheus(config: str, directory: Path) -> AsyncIterator[Prometheus]:
-    """A Prometheus with this configuration and an empty database."""
+async def running_prometheus(config: str, directory: Path, *flags: str) -> AsyncIterator[Prometheus]:
+    """A Prometheus with this configuration, `flags` beside the usual ones, and what lies in `directory`/tsdb."""
     file = directory / "prometheus.yml"
     file.write_text(config)
     port = free_port()
@@ -75,8 +96,8 @@ async def running_prometheus(config: str, directory: Path) -> AsyncIterator[Prom
                 f"--config.file={file}",
                 f"--storage.tsdb.path={directory / 'tsdb'}",
                 f"--web.listen-address=127.0.0.1:{port}",
-                "--storage.tsdb.retention.time=1h",
                 "--web.enable-lifecycle",
+                *(flags or ("--storage.tsdb.retention.time=1h",)),
             ],
             stdout=log,
             stderr=log,

@@ -19,7 +19,8 @@ from exporter.history.facts import RECORDER, HistoryFacts, Source
 from exporter.history.question import Question
 from exporter.history.reports import REPORTS
 from exporter.history.window import Window
-from exporter.metrics.families import FAMILIES, Family, Type
+from exporter.metrics.families import FAMILIES
+from exporter.metrics.family import Family, Type
 from exporter.report.model import Column
 from exporter.simulator import control, kinds
 from exporter.zoho.endpoints import Endpoint

@@ -3,6 +3,7 @@
 import base64
 import html
 import json
+import ssl
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,19 @@ _PAGES: Final[tuple[tuple[str, dict[str, str]], ...]] = (
     ("/-/healthy", {}),
     ("/-/ready", {}),
     ("/config", {}),
+    ("/board", {}),
+    ("/timeline", {}),
+    ("/timeline?tz=nowhere", {}),
+    ("/api/v1/agents", {}),
+    ("/api/v1/coverage", {}),
+    ("/api/v1/summary?by=nothing", {}),
+    ("/board", {}),
+    ("/timeline", {}),
+    ("/api/v1/agents", {}),
+    ("/api/v1/timeline", {}),
+    ("/api/v1/summary", {}),
+    ("/api/v1/intervals?format=csv", {}),
+    ("/api/v1/coverage?nothing=so", {}),
     ("/no/such/page", {}),
 )
 
@@ -66,9 +80,12 @@ class Evidence:
     def add(self, where: str, data: bytes | str) -> None:
         self.found.append((where, data.encode() if isinstance(data, str) else data))
 
-    async def add_pages(self, url: str) -> None:
-        """Bodies and headers of every page, the metrics in both formats."""
-        async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+    async def add_pages(
+        self, url: str, *, verify: ssl.SSLContext | None = None, auth: tuple[str, str] | None = None
+    ) -> None:
+        """Bodies and headers of every page, the metrics in both formats; asked with `auth`, where `verify` trusts."""
+        trusted = verify or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        async with httpx.AsyncClient(base_url=url, trust_env=False, verify=trusted, auth=auth, timeout=30) as http:
             for path, headers in _PAGES:
                 answer = await http.get(path, headers=headers)
                 head = b"".join(name + b": " + value + b"\n" for name, value in answer.headers.raw)

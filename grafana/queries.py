@@ -1,0 +1,155 @@
+"""The expressions about agents that dashboards share, with the variables of `new_dashboard` still in them.
+
+One rule holds in all of them: time in which nobody was looking is unknown. While `zohovoice_up` is not 1 nobody knows
+what agents do, even though the exporter goes on exposing the last good poll until `--poll.max-age` is over.
+
+Expressions "in range" look back over the dashboard's time range from its end, and know an agent by the id alone: an
+exporter that moves to another address has another `instance`, and its agents are still the same people.
+"""
+
+from typing import Final
+
+from grafana.common import AGENTS, COLOURS, STATUSES, TARGETS, TEAMS
+
+PER_AGENT: Final = "on (job, instance, agent_id)"
+PER_TARGET: Final = "on (job, instance)"
+LOOKING: Final = f"{PER_TARGET} (zohovoice_up{{{TARGETS}}} == 1)"
+NOT_LOOKING: Final = f"{PER_TARGET} (zohovoice_up{{{TARGETS}}} == 0)"
+IN_STATUS: Final = f"(zohovoice_agent_status{{{AGENTS}}} == 1)"
+CHOSEN: Final = f'{TEAMS}, agent_id=~"$agent"'
+SINCE: Final = "zohovoice_agent_status_since_timestamp_seconds"
+
+# ---- agents by status
+
+KNOWN_AGENTS: Final = f'sum by (status) (zohovoice_team_agents{{{TEAMS}, status!="unknown"}} and {LOOKING})'
+
+LAST_SEEN_AGENTS: Final = f"last_over_time(sum by (job, instance) (zohovoice_team_agents{{{TEAMS}}})[1d:1m])"
+
+# Agents of an exporter that is not looking, or cannot be scraped although it should be: as many as were last seen. What
+# was back-filled has no `up`.
+UNSEEN_AGENTS: Final = (
+    f"{LAST_SEEN_AGENTS} unless {LOOKING} and {PER_TARGET} (up{{{TARGETS}}} or {PER_TARGET} zohovoice_up{{{TARGETS}}})"
+)
+UNKNOWN_AGENTS: Final = (
+    f'sum((sum by (job, instance) (zohovoice_team_agents{{{TEAMS}, status="unknown"}}) and {LOOKING})'
+    f" or ({UNSEEN_AGENTS}))"
+)
+
+
+def per_exporter(function: str, status: str, window: str) -> str:
+    """`function` over `window` of each exporter's agents in `status`, leaving out the time in which it did not look."""
+    agents = f'sum by (job, instance) (zohovoice_team_agents{{{TEAMS}, status="{status}"}}) and {LOOKING}'
+    return f"{function}(({agents})[{window}:30s])"
+
+
+def blind_share(window: str) -> str:
+    """For each exporter the share of its scrapes within `window` that found it not looking, or not there at all."""
+    scrapes, told = (f"count_over_time({family}{{{TARGETS}}}[{window}])" for family in ("up", "zohovoice_up"))
+    # The larger of the two: an exporter that is down tells nothing, and what was back-filled was not scraped.
+    scrapes = f"({scrapes} >= {PER_TARGET} {told} or {PER_TARGET} {told} or {PER_TARGET} {scrapes})"
+    return (
+        f"1 - (sum_over_time(zohovoice_up{{{TARGETS}}}[{window}]) or {PER_TARGET} {scrapes} * 0)"
+        f" / {PER_TARGET} ({scrapes} and {PER_TARGET} (last_over_time(zohovoice_up{{{TARGETS}}}[1d])))"
+    )
+
+
+# ---- each agent now
+
+# The name and team of each agent. Without --metrics.names there are none, and the agents appear under all teams.
+DESCRIPTION: Final = f"(zohovoice_agent_info{{{CHOSEN}}} or {PER_AGENT} (zohovoice_agent_status{{{CHOSEN}}} == 1))"
+
+SECONDS_IN_STATUS: Final = (
+    "max by (agent_id, name, team, status) (("
+    f"(time() - {SINCE}{{{AGENTS}}})"
+    f" * {PER_AGENT} group_left (status) ({IN_STATUS} and {LOOKING})"
+    f' or label_replace({IN_STATUS} and {NOT_LOOKING}, "status", "unknown", "", "")'
+    f" * {PER_TARGET} group_left () (time() - zohovoice_last_poll_success_timestamp_seconds{{{TARGETS}}})"
+    f") * {PER_AGENT} group_left (name, team) {DESCRIPTION})"
+)
+
+# A state timeline wants one series for each agent, whose number says the status: its place in COLOURS, from 1.
+_NUMBERED: Final = " or ".join(
+    [f'zohovoice_agent_status{{{AGENTS}, status="{word}"}} * {number}' for number, word in enumerate(COLOURS, start=1)]
+    + [f'zohovoice_agent_status{{{AGENTS}, status!~"{"|".join(COLOURS)}"}} * {len(COLOURS) + 1}']
+)
+_NAMED: Final = (
+    f'label_replace(label_replace({DESCRIPTION}, "agent", "$1", "agent_id", "(.*)"), "agent", "$1", "name", "(.+)")'
+)
+STATUS_NUMBER: Final = (
+    "max by (agent_id, agent) ("
+    f"(max by (job, instance, agent_id) ({_NUMBERED}) and {LOOKING})"
+    f" * {PER_AGENT} group_left (agent) {_NAMED})"
+)
+
+# ---- each agent in the dashboard's time range
+
+_STEPS: Final = "[$__range:$__interval]"
+
+# The name and team that each agent had last: who is renamed or changes team would else be there twice.
+_LATEST: Final = (
+    "topk by (agent_id) (1, max by (agent_id, name, team) ("
+    f"last_over_time(timestamp(zohovoice_agent_info{{{AGENTS}}}){_STEPS})))"
+)
+DESCRIPTION_IN_RANGE: Final = (
+    "group by (agent_id, name, team) ("
+    f"{_LATEST} and on (agent_id, name, team) last_over_time(zohovoice_agent_info{{{CHOSEN}}}[$__range])"
+    f" or on (agent_id) last_over_time({SINCE}{{{CHOSEN}}}[$__range]))"
+)
+
+# How many of the moments at which somebody looked found an agent that was not tracked: hired later, or gone.
+# Of back-filled agents, whose exporter has no `up`, there is only the time; a step of 5m is the longest there is.
+_TRACKED: Final = (
+    f"({SINCE}{{{AGENTS}}} or {PER_AGENT}"
+    f' (increase(zohovoice_agent_status_seconds_total{{{AGENTS}, status="unknown"}}[11m])'
+    f" unless {PER_TARGET} up{{{TARGETS}}}))"
+)
+_AWAY: Final = (
+    f"sum by (agent_id) (count_over_time((zohovoice_up{{{TARGETS}}} == 1){_STEPS})"
+    f" - {PER_TARGET} group_right () sum by (job, instance, agent_id) ("
+    f"count_over_time(({_TRACKED} and {LOOKING}){_STEPS})))"
+)
+SECONDS_TRACKED: Final = f"(1 - {_AWAY} / on () group_left () count_over_time(vector(1){_STEPS})) * $__range_s"
+"""By agent_id: the whole range, without the time in which somebody looked and the agent was not tracked."""
+
+
+def seconds_known(matcher: str) -> str:
+    """By agent_id: the time credited to statuses that match, in the range."""
+    return f"sum by (agent_id) (increase(zohovoice_agent_status_seconds_total{{{AGENTS}, {matcher}}}[$__range]))"
+
+
+# Time credited to the status `unknown` is time in which Zoho gave no status.
+SECONDS_UNKNOWN: Final = f"""clamp_min({SECONDS_TRACKED} - on (agent_id) {seconds_known('status!="unknown"')}, 0)"""
+"""By agent_id: what is left of the time tracked when all time credited to a status is taken away."""
+
+_OTHER_WORDS: Final = f'status!~"{"|".join(COLOURS)}"'
+SECONDS_BY_STATUS: Final = {
+    **{word: seconds_known(f'status="{word}"') for word in STATUSES},
+    "other": seconds_known(_OTHER_WORDS),
+    "unknown": SECONDS_UNKNOWN,
+}
+"""By agent_id: the time in each status in the range; `other` is words that Zoho added, and only there if there are."""
+
+
+def named(by_agent: str) -> str:
+    """`by_agent` with the name and team of each agent, for the chosen teams only."""
+    return f"({by_agent}) * on (agent_id) group_left (name, team) {DESCRIPTION_IN_RANGE}"
+
+
+def by_team(by_agent: str) -> str:
+    """The sum of `by_agent` for each team."""
+    return f"sum by (team) ({named(by_agent)})"
+
+
+def share(by_agent: str) -> str:
+    """What part of the time tracked `by_agent` is."""
+    return f"{by_agent} / on (agent_id) ({SECONDS_TRACKED})"
+
+
+_BREAK: Final = f'(zohovoice_agent_status{{{AGENTS}, status="On Break"}} == 1)'
+LONGEST_BREAKS: Final = (
+    "topk(10, max by (agent_id) (max_over_time((("
+    f"time() - {SINCE}{{{AGENTS}}}) and {PER_AGENT} {_BREAK} and {LOOKING}){_STEPS}))"
+    f" * on (agent_id) group_left (name, team) {DESCRIPTION_IN_RANGE})"
+)
+
+CHANGES: Final = f"sum by (agent_id) (increase(zohovoice_agent_status_changes_total{{{AGENTS}}}[$__range]))"
