@@ -337,6 +337,6 @@ def test_a_tick_touches_only_the_times_in_view(pages: Pages) -> None:
             assert await opened.page.evaluate(f"{last}.querySelector('.time').textContent") != before
             before = await opened.page.evaluate(f"{last}.querySelector('.time').textContent")
             await opened.page.evaluate(f"{last}.scrollIntoView()")
-            await opened.until(f"(text) => {last}.querySelector('.time').textContent !== text", before, seconds=0.9)
+            await opened.until(f"(text) => {last}.querySelector('.time').textContent !== text", before)
 
     pages.run(check())

@@ -1,4 +1,4 @@
-"""Every query of every dashboard, rule and alert, asked of a real Prometheus that scraped two exporters for a minute.
+"""Every query of every dashboard, rule and alert, asked of a real Prometheus that scraped exporters for a minute.
 
 Much happened in that minute (see `tests.support.told`), so that every query has something to say. The queries are sent
 as Grafana sends them, with "All" chosen and with a value chosen in each variable, over the dashboard's own time range
@@ -113,7 +113,8 @@ def test_the_agent_variable_shows_names_where_there_are_any(prometheus: Told) ->
     offered = {value: text for text, value in variable.values(looking(prometheus, "all"), prometheus.ask)}
     first, second = prometheus.said.values()
     # Somebody has left the first of them since, and was there in the time range.
-    assert len(offered.keys() - {row["agent_id"] for row in first["rows"] + second["rows"]}) == 1
+    tracked = {row["agent_id"] for row in first["rows"] + second["rows"]}
+    assert len(offered.keys() - tracked - prometheus.gone) == 1
     assert [offered[row["agent_id"]] for row in first["rows"]] == [row["name"] for row in first["rows"]]
     assert [offered[row["agent_id"]] for row in second["rows"]] == [row["agent_id"] for row in second["rows"]]
 
@@ -197,11 +198,30 @@ def test_the_numbers_are_those_of_the_api(prometheus: Told, number: int) -> None
     assert [each.points for each in recorded] == [((pytest.approx(how.end, abs=0.01), len(said["rows"])),)]
 
 
+def test_the_agents_of_an_exporter_that_is_away_are_unknown(prometheus: Told) -> None:
+    by_name = {each.name: each for each in targets()}
+    unknown = sum(
+        entry["agents"]
+        for said in prometheus.said.values()
+        for entry in said["statuses"]
+        if entry["status"] == "unknown"
+    )
+    for board in ("agents-now", "agents-over-time"):
+        (found,) = answer(prometheus, by_name[f"{board}: Agents by status B"], looking(prometheus, "all"))
+        assert found.points[-1][1] == unknown + len(prometheus.gone)
+    (worst,) = answer(prometheus, by_name["exporter-health: Last poll A"], looking(prometheus, "all"))
+    assert worst.points[0][1] == 0
+    table = answer(prometheus, by_name["agents-now: Who is in what, and for how long A"], looking(prometheus, "all"))
+    assert not {each.labels["agent_id"] for each in table} & prometheus.gone
+
+
 def test_the_leaver_and_the_added_word_are_in_what_looks_back(prometheus: Told) -> None:
     by_name = {each.name: each for each in targets()}
     rows = answer(prometheus, by_name["agents-over-time: Time in status by agent A"], looking(prometheus, "all"))
     tracked = {row["agent_id"] for said in prometheus.said.values() for row in said["rows"]}
-    assert len({each.labels["agent_id"] for each in rows} - tracked) == 1
+    shown = {each.labels["agent_id"] for each in rows}
+    assert shown > prometheus.gone
+    assert len(shown - tracked - prometheus.gone) == 1
     other = by_name["agents-over-time: Time in status by agent F"]
     assert "Available|" in other.raw
     (hero,) = [each for each in answer(prometheus, other, looking(prometheus, "all")) if each.points[0][1] > 0]

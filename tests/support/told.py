@@ -1,7 +1,7 @@
-"""Two exporters to which everything happens that a metric can tell of, and a real Prometheus that saw it.
+"""Exporters to which everything happens that a metric can tell of, and a real Prometheus that saw it.
 
-One has names and teams; the other has neither. What happens takes about a minute, and a full minute of the clock is
-among it: Prometheus' subqueries look at whole minutes only.
+One has names and teams, another has neither, and a third one goes away for good. It takes about a minute, and a full
+minute of the clock is among it: Prometheus' subqueries look at whole minutes only.
 """
 
 import asyncio
@@ -40,7 +40,8 @@ _AGENTS: Final = 26
 """The teams of so many are two, and no more than two fit a page of the roster."""
 _HERO: Final = 14
 """The position of the agent to whom everything happens, and who is chosen in the variable: in the second team."""
-_STORY_S: Final = 22
+_TROUBLE_S: Final = 35
+"""More than all the trouble takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class Told:
     """At the end of the story, when the last polls were good, with all at "All"."""
     chosen: Labels
     """A value for each variable, for which there is something to see."""
+    gone: frozenset[str]
+    """The agents of the exporter that went away."""
     said: dict[str, dict[str, Any]]
     """What /api/v1/agents of each instance said at that moment."""
 
@@ -74,16 +77,16 @@ def told(directory: Path) -> Iterator[Told]:
 
 async def _happened(directory: Path, runner: asyncio.Runner, stack: AsyncExitStack) -> Told:
     async with _Stage.open(directory) as stage:
-        targets = ", ".join(f'"{each.url.removeprefix("http://")}"' for each in stage.exporters)
+        targets = ", ".join(f'"{_instance(each)}"' for each in (*stage.exporters, stage.third))
         config = _CONFIG.format(rules=RULE_FILES, targets=targets)
         prometheus = await stack.enter_async_context(
             running_prometheus(config, directory, "--storage.tsdb.retention.time=100y")
         )
-        await prometheus.until("sum(zohovoice_up)", {"": 2.0})
+        await prometheus.until("sum(zohovoice_up)", {"": 3.0})
         end, said = await _Story(stage, prometheus).played()
     hero = stage.simulator.simulation.agents[_HERO]
     chosen = {"job": JOB, "instance": _instance(stage.exporters[0]), "team": hero.team, "agent": hero.agent_id}
-    return Told(prometheus, runner, Looking(end), chosen, said)
+    return Told(prometheus, runner, Looking(end), chosen, stage.others_agents, said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,10 @@ class _Stage:
 
     simulator: RunningSimulator
     exporters: tuple[RunningExporter, RunningExporter]
+    third: RunningExporter
+    third_ends: AsyncExitStack
+    others_agents: frozenset[str]
+    """Those of the third exporter."""
     reload_asked: asyncio.Event
     mistakes: list[str]
     """While there are any, the settings cannot be read anew."""
@@ -107,7 +114,12 @@ class _Stage:
         async with (
             simulated(everyday) as simulator,
             simulated(SimulationSettings(seed=2, agents=5, shifts_around=now, calls_per_agent_hour=0)) as other,
+            simulated(SimulationSettings(seed=3, agents=3, shifts_around=now, calls_per_agent_hour=0)) as another,
+            AsyncExitStack() as third_ends,
         ):
+            third = await third_ends.enter_async_context(
+                exporting(_settings(another, directory / "third", MetricsSettings()))
+            )
             first = _settings(simulator, directory / "first", MetricsSettings(names=True, last_seen=True))
             second = _settings(other, directory / "second", MetricsSettings())
 
@@ -120,9 +132,10 @@ class _Stage:
                 exporting(first, reread=reread, reload_asked=reload_asked) as named,
                 exporting(second) as nameless,
             ):
-                for exporter in (named, nameless):
+                for exporter in (named, nameless, third):
                     await exporter.until(lambda now: value(now, "zohovoice_up") == 1)
-                yield _Stage(simulator, (named, nameless), reload_asked, mistakes)
+                agents = frozenset(agent.agent_id for agent in another.simulation.agents)
+                yield _Stage(simulator, (named, nameless), third, third_ends, agents, reload_asked, mistakes)
 
 
 def _settings(simulator: RunningSimulator, directory: Path, metrics: MetricsSettings) -> Settings:
@@ -148,7 +161,7 @@ class _Story:
         """Let everything happen. Returns the moment at which to look, and what the API of each exporter said then."""
         self._become("On Break")
         left_s = 60 - time.time() % 60
-        if left_s < _STORY_S:
+        if left_s < _TROUBLE_S:
             await self._full_minute()
             await self._trouble()
         else:
@@ -159,8 +172,10 @@ class _Story:
         return await self._quiet_moment()
 
     async def _full_minute(self) -> None:
-        """A minute of the clock ends, with two scrapes before and two after."""
+        """A minute of the clock ends, with two scrapes after. Then the third exporter goes away."""
         await asyncio.sleep(60 - time.time() % 60 + 2.5)
+        await self._stage.third_ends.aclose()
+        await self._prometheus.until("count(up == 0)", {"": 1.0})
 
     async def _trouble(self) -> None:
         for fault in (Fault(FaultKind.RESET), Fault(FaultKind.SLOW, seconds=1)):
@@ -230,7 +245,7 @@ class _Story:
         await self._prometheus.until(f'count(zohovoice_up{{instance="{_instance(self._exporter)}"}} == 0)', {"": 1.0})
         await self._prometheus.until(f'zohovoice_agents{{instance="{_instance(self._exporter)}",status="Busy"}}', {})
         self._faults.clear()
-        await self._prometheus.until("sum(zohovoice_up)", {"": 2.0})
+        await self._prometheus.until(f'zohovoice_up{{instance="{_instance(self._exporter)}"}}', {"": 1.0})
 
     async def _reloads(self) -> None:
         """One that is refused, and one that is not."""

@@ -9,16 +9,17 @@ import fcntl
 import math
 import sys
 import termios
+from collections.abc import Callable
 from enum import Enum
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, Protocol, cast
+
+from starlette.types import ASGIApp
 
 from exporter.web.serving.answer import Answer
+from exporter.web.serving.limits import Limits
 from exporter.web.serving.request_head import Refused
 from exporter.web.serving.request_reader import Phase, Request, RequestReader
-
-if TYPE_CHECKING:
-    from exporter.web.serving.connections import Connections
 
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -40,10 +41,34 @@ class State(Enum):
 _READING: Final = {Phase.HEAD: State.HEAD, Phase.BODY: State.BODY}
 
 
+class House(Protocol):
+    """What a connection needs of those who hold all of them."""
+
+    @property
+    def app(self) -> ASGIApp: ...
+    @property
+    def limits(self) -> Limits: ...
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop: ...
+    @property
+    def date(self) -> bytes:
+        """The Date field, with its line end."""
+
+    @property
+    def refused(self) -> Callable[[int], None]:
+        """Is told the status of each answer that the application was not asked for."""
+
+    def enter(self, connection: "Connection", transport: asyncio.BaseTransport) -> None:
+        """Let a new connection in, or end it."""
+
+    def leave(self, connection: "Connection") -> None:
+        """It is gone."""
+
+
 class Connection(asyncio.Protocol):
     """Between a transport and the application. Deadlines are looked at by `Connections.sweep`: no timer for each."""
 
-    def __init__(self, house: "Connections") -> None:
+    def __init__(self, house: House) -> None:
         self._house = house
         self._limits = house.limits
         self._loop = house.loop
