@@ -10,7 +10,6 @@ from typing import Final
 
 from exporter.web.config.pem import certificates
 
-_SEQUENCE: Final = 0x30
 _OID: Final = 0x06
 _UTC_TIME: Final = 0x17
 _VERSION: Final = 0xA0
