@@ -28,11 +28,14 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
 demo: $(VENV)/.runtime ## install and run the demo: needs no account
 	$(BIN)/zohovoice-exporter demo $(ARGS)
 
+# Files side by side, one for each core; in the order of their names, which begins with the slow ones of tests/real.
+SIDE_BY_SIDE := --numprocesses=auto --maxprocesses=8 --dist=loadfile --no-loadscope-reorder
+
 test: $(VENV)/.dev ## run the tests; set FORBID_SKIPS=1 to fail where one is skipped
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 test-all: $(VENV)/.dev ## run the tests with far more random cases
-	$(BIN)/python -m pytest --hypothesis-profile=thorough $(ARGS)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --hypothesis-profile=thorough $(ARGS)
 
 lint: $(VENV)/.dev ## ruff (style and format) and mypy --strict
 	$(BIN)/ruff check .

@@ -17,6 +17,7 @@ from exporter.history.writer import HistoryWriter
 from exporter.model import EndReason
 from grafana.sqlite import PLUGIN
 from tests.support.children import child
+from tests.support.others import open_to_others
 from tests.support.programs import program, promtool
 from tests.support.serving import until
 from tests.support.two_sources import RUN
@@ -189,8 +190,7 @@ def read_as_grafana(path: Path, groups: list[int]) -> str:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser can become another user")
 def test_one_of_the_exporters_group_can_read_the_history_while_the_exporter_runs(tmp_path: Path) -> None:
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
+    open_to_others(tmp_path)
     data = tmp_path / "data"
     data.mkdir(mode=0o750)
     path = data / "zohovoice.db"

@@ -29,6 +29,7 @@ from exporter.history.writer import HistoryWriter
 from exporter.model import EndReason
 from tests.data.history.freeze import said
 from tests.support.history_files import RUN, START, THREE_POLLS, facts_of
+from tests.support.others import open_to_others
 
 FROZEN = Path(__file__).parent / "data" / "history"
 """`v1.db` holds THREE_POLLS, with checkpoints; made by `python -m tests.data.history.freeze` when v1 was finished."""
@@ -351,8 +352,7 @@ def as_nobody(tmp_path: Path) -> Iterator[None]:
     if os.geteuid() != 0:
         yield
         return
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
+    open_to_others(tmp_path)
     os.seteuid(65534)
     yield
     os.seteuid(0)
