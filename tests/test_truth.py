@@ -24,7 +24,9 @@ from tests.support.cli import environment
 from tests.support.recorded import check_laws, read_database
 from tests.support.running import simulated
 from tests.support.stories import AGENTS, INVENTING, WORDS, Program, Story, played, programs, told_by_hand
-from tests.support.world import GAP_LIMIT_MS, LONGEST_LOOK_MS, Asked
+from tests.support.true_time import LONGEST_LOOK_MS
+from tests.support.truths import check_counters, check_coverage
+from tests.support.world import Asked
 
 UTC: Final = ZoneInfo("UTC")
 STEP_TOLERANCE_MS: Final = 2_000
@@ -124,7 +126,7 @@ def _expected(story: Story, window: Window) -> dict[str, list[tuple[int, int, se
 
 
 def _allowed(story: Story, here: Asked, after: Asked | None, word: str) -> set[str]:
-    if after is None or after.poll.received - here.poll.received > GAP_LIMIT_MS:
+    if after is None or story.apart(here, after):
         return {"unknown"}
     if not story.stepped(here, after):
         # What was given up in between may have been anything.
@@ -168,6 +170,21 @@ def report_of(directory: Path, name: str, window: Window) -> Report:
 @example(
     program=told_by_hand(("poll", 2), ("restart", 1), ("poll", 2), ("crash", 9_000), ("poll", 2), ("restart", 40_000))
 )
+# A shorter silence than the new interval allows, but longer than the old one, in which polls failed.
+@example(
+    program=told_by_hand(
+        ("poll", 2),
+        ("fault", 0, "statuses:server-error"),
+        ("poll", 1),
+        ("reload", 30, "", 5),
+        ("clear", 0),
+        ("poll", 2),
+    )
+)
+@example(program=told_by_hand(("poll", 3), ("reload", 30), ("poll", 3), ("reload", 4), ("poll", 3), ("restart", 1)))
+@example(
+    program=told_by_hand(("poll", 3), ("reload", 30), ("pause", 60_000), ("poll", 2), ("reload", 4), ("pause", 60_000))
+)
 @example(program=told_by_hand(("poll", 2), ("fault", 3, "statuses:wrong-types,factor=0.75"), ("poll", 2)))
 @example(program=told_by_hand(("poll", 2), ("fault", 3, "statuses:missing-rows,count=1"), ("poll", 2)))
 @settings(max_examples=EXAMPLES)
@@ -180,6 +197,7 @@ def test_whatever_happens_the_history_claims_nothing_that_was_not_so(program: Pr
         event(f"{min(len(log.written), 20) // 5 * 5}+ polls written")
         check_laws(read_database(directory / "zohovoice.db"))
         check_polls(story)
+        check_counters(story)
         if not log.written:
             return
         assert [a.poll.received for a in log.written] == sorted({a.poll.received for a in log.written})
@@ -187,6 +205,7 @@ def test_whatever_happens_the_history_claims_nothing_that_was_not_so(program: Pr
         whole = Window(first - 60_000, last + 60_000)
         check_transitions(story, report_of(directory, "transitions", whole))
         check_timeline(story, report_of(directory, "timeline", whole), whole)
+        check_coverage(story, report_of(directory, "coverage", whole))
         since, until = sorted(first + round(cut * (last - first)) for cut in program.cuts)
         part = Window(since, until)
         check_timeline(story, report_of(directory, "timeline", part), part)

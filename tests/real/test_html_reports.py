@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.browser import Page, browser_page
 from tests.support.cli import run
+from tests.support.pages import BESIDE, PHONE
 from tests.support.sample_history import ZONE, write_sample_history
 
 # Two runs of the exporter on the morning of the sample history, with a gap of 20 minutes between them.
@@ -75,6 +76,23 @@ def test_every_bar_is_told_to_a_screen_reader_and_reached_by_the_keyboard(
         shown = "getComputedStyle(document.activeElement.querySelector('.tip')).display"
         assert page.evaluate(shown) != "none"
     assert page.evaluate("document.querySelectorAll('.bar:focus').length") == 1
+
+
+@pytest.mark.parametrize("name", ["timeline", "summary", "coverage"])
+def test_on_a_phone_each_name_stays_in_view_beside_its_bar_however_far_the_picture_is_scrolled(
+    name: str, files: dict[str, Path], page: Page
+) -> None:
+    page.call("Emulation.setDeviceMetricsOverride", width=PHONE[0], height=PHONE[1], deviceScaleFactor=1, mobile=False)
+    page.open(files[name].as_uri())
+    for scroll in (0, 1):
+        found = page.evaluate(f"({BESIDE})(['figure', {scroll}])")
+        assert found
+        for lane in found:
+            assert 0 <= lane["left"] < lane["right"] <= PHONE[0]
+            assert lane["onTop"], "a bar is drawn over the name"
+            assert lane["middle"] == pytest.approx(lane["bars"], abs=1.5)
+    assert page.evaluate("document.querySelector('figure .wide').scrollLeft") > 300
+    page.call("Emulation.clearDeviceMetricsOverride")
 
 
 def test_colours_follow_the_wish_for_dark_and_a_print_is_light(files: dict[str, Path], page: Page) -> None:

@@ -1,23 +1,15 @@
 """The timeline in a real Chromium: a known day from the report process, its bars measured on the screen, and walked."""
 
 import json
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any, Literal
-from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
-from exporter.history.classes import DEFAULT_CLASSES
-from exporter.web.reports.client import ReportProcess
-from tests.support.clock import FakeClock
-from tests.support.pages import DESKTOP, PHONE, WALL, Opened, Pages, browser_pages
-from tests.support.timelines import DAY, LATER, at, write_known_day
-from tests.support.web import Running, running
+from tests.support.pages import DESKTOP, PHONE, WALL, Opened
+from tests.support.timeline_rig import ANN, CAT, Rig, asked_for, rigged
+from tests.support.timelines import DAY, at
 
-ANN = "[aria-label^='Ann,'] > .bar"
-CAT = "[aria-label^='Cat,'] > .bar"
 MEASURED = """(selector) => {
     const picture = document.querySelector(".drawn .picture");
     const left = picture.getBoundingClientRect().left, scale = picture.getBoundingClientRect().width / 1000;
@@ -49,55 +41,15 @@ HOURS = (
 )
 
 
-@dataclass(frozen=True)
-class Rig:
-    """A browser, and the known day served to it; one process makes the pages of all tests."""
-
-    pages: Pages
-    served: Running
-    clock: FakeClock
-
-    @asynccontextmanager
-    async def open(self, now: int = LATER, **how: Any) -> AsyncIterator[Opened]:
-        """The timeline of the known day as it looks at `now`; `asked` are other parameters."""
-        query = urlencode({"date": DAY, "tz": "Europe/Berlin", **how.pop("asked", {})})
-        self.clock.step(now - self.clock.now_ms())
-        async with self.pages.open(f"http://127.0.0.1:{self.served.port}/timeline?{query}", **how) as opened:
-            yield opened
-
-    def run(self, test: Coroutine[Any, Any, None]) -> None:
-        self.pages.run(test)
-
-
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    db = write_known_day(tmp_path_factory.mktemp("timeline") / "history.db")
-    clock = FakeClock(LATER)
-    with browser_pages() as pages:
-        stack = AsyncExitStack()
-        pages.run(stack.__aenter__())
-        reports = ReportProcess(db, DEFAULT_CLASSES, clock=clock)
-        stack.push_async_callback(reports.close)
-        served = pages.run(stack.enter_async_context(running(reports=reports)))
-        try:
-            yield Rig(pages, served, clock)
-        finally:
-            pages.run(stack.aclose())
+    with rigged(tmp_path_factory.mktemp("timeline")) as made:
+        yield made
 
 
 async def measured(opened: Opened, selector: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = await opened.page.evaluate(MEASURED, selector)
     return found
-
-
-async def told(opened: Opened) -> list[str]:
-    """What is shown of the bar that the pointer or the keyboard is at, line by line; nothing if it is not shown."""
-    return await opened.texts("#told:not([hidden]) p")
-
-
-def asked_for(opened: Opened) -> dict[str, str]:
-    """The parameters in the address bar."""
-    return {name: values[0] for name, values in parse_qs(urlsplit(opened.page.url).query).items()}
 
 
 # --- drawn rightly ----------------------------------------------------------------------------------------------------
@@ -172,108 +124,6 @@ def test_short_stays_are_layers_of_one_bar_as_high_as_their_share(rig: Rig) -> N
                     [one.getAttribute("class"), Number(one.getAttribute("height"))])"""
             )
             assert layers == [["available", 9], ["on-call", 9]]
-
-    rig.run(test())
-
-
-# --- hover, focus, keyboard -------------------------------------------------------------------------------------------
-
-ON_CALL = [
-    "Ann: On Call",
-    "2025-03-04 09:30:00 to 10:15:00, 0:45:00",
-    "began between 09:29:29 and 09:30:00",
-    "ended between 10:14:29 and 10:15:00",
-    "sampled",
-]
-
-
-def test_the_pointer_shows_the_bounds_of_a_bar_and_takes_them_away_with_it(rig: Rig) -> None:
-    async def test() -> None:
-        async with rig.open() as opened:
-            await opened.page.locator(ANN).nth(1).hover()
-            assert await told(opened) == ON_CALL
-            # The text itself can be pointed at, to mark it.
-            await opened.page.locator("#told").hover()
-            await opened.page.wait_for_timeout(500)
-            assert await told(opened) == ON_CALL
-            await opened.page.mouse.move(1, 1)
-            await opened.page.locator("#told").wait_for(state="hidden")
-
-    rig.run(test())
-
-
-def test_the_arrow_keys_walk_through_a_lane_and_to_other_agents(rig: Rig) -> None:
-    async def test() -> None:
-        async with rig.open() as opened:
-            press = opened.page.keyboard.press
-            await opened.page.locator(ANN).first.focus()
-            assert (await told(opened))[0] == "Ann: Available"
-            await press("ArrowRight")
-            assert await told(opened) == ON_CALL
-            await press("End")
-            assert (await told(opened))[1] == "2025-03-04 17:00:00 to 2025-03-05 00:00:00, 7:00:00"
-            await press("ArrowRight")  # there is nothing behind the last one
-            assert (await told(opened))[1] == "2025-03-04 17:00:00 to 2025-03-05 00:00:00, 7:00:00"
-            await press("Home")
-            await press("ArrowLeft")
-            assert (await told(opened))[0] == "Ann: Available"
-            for _ in range(2):
-                await press("ArrowRight")
-            # Busy from 10:15 to 12:00; what Cat did in the middle of it, at 11:07.
-            await press("ArrowDown")
-            assert (await told(opened))[:2] == ["Cat: Busy", "2025-03-04 10:03:00 to 12:00:00, 1:57:00"]
-            await press("ArrowUp")
-            assert (await told(opened))[0] == "Ann: Busy"
-            await press("Escape")
-            assert await told(opened) == []
-
-    rig.run(test())
-
-
-def test_the_tabulator_stops_once_in_a_lane_where_it_was_left(rig: Rig) -> None:
-    async def test() -> None:
-        async with rig.open() as opened:
-            press = opened.page.keyboard.press
-            await opened.page.locator(ANN).first.focus()
-            await press("ArrowRight")
-            await press("Tab")
-            assert (await told(opened))[0] == "Cat: Available"
-            await press("Shift+Tab")
-            assert await told(opened) == ON_CALL
-            stops = await opened.page.locator(".drawn .bar[tabindex='0']").count()
-            assert stops == 3
-
-    rig.run(test())
-
-
-def test_a_bar_that_is_out_of_view_on_a_phone_is_scrolled_to(rig: Rig) -> None:
-    async def test() -> None:
-        async with rig.open(size=PHONE) as opened:
-            await opened.page.locator(ANN).first.focus()
-            for _ in range(6):
-                await opened.page.keyboard.press("ArrowRight")
-            (bar,) = await opened.page.evaluate(
-                """[document.activeElement.querySelector("rect").getBoundingClientRect()].map((box) =>
-                    [box.left, box.right])"""
-            )
-            assert 0 <= bar[0] <= bar[1] <= PHONE[0]
-            box = await opened.page.locator("#told").bounding_box()
-            assert box is not None
-            assert box["x"] >= 0
-            assert box["x"] + box["width"] <= PHONE[0]
-            assert await opened.overflow() <= 0
-
-    rig.run(test())
-
-
-def test_without_scripts_each_bar_has_its_title_and_all_ways_are_links(rig: Rig) -> None:
-    async def test() -> None:
-        async with rig.open(javascript=False) as opened:
-            assert await opened.page.locator(f"{ANN} > title").count() == 8
-            await opened.page.get_by_role("link", name="Zoom to 09:00 to 10:00").click()
-            assert asked_for(opened)["hour"] == "09:00"
-            await opened.page.get_by_role("link", name="Next hour").click()
-            assert asked_for(opened)["hour"] == "10:00"
 
     rig.run(test())
 
@@ -387,6 +237,7 @@ def test_in_print_there_is_the_picture_and_no_form(rig: Rig) -> None:
             await opened.page.emulate_media(media="print")
             assert not await opened.page.locator("form.ask").is_visible()
             assert await opened.page.locator(".drawn .picture").first.is_visible()
+            assert await opened.page.locator(".drawn .names").get_by_text("Ann").is_visible()
             assert (await measured(opened, ANN))[1]["fill"] == "rgb(11, 79, 148)"  # as on light ground
 
     rig.run(test())

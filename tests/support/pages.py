@@ -24,6 +24,26 @@ _ARGUMENTS: Final = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 
+BESIDE: Final = """([drawing, scroll]) => {
+    const wide = document.querySelector(`${drawing} .wide`);
+    wide.scrollLeft = scroll * (wide.scrollWidth - wide.clientWidth);
+    wide.scrollIntoView({block: "center"});
+    const panel = wide.querySelector(".panel");
+    const names = [...panel.querySelectorAll(".names text")];
+    const lanes = [...panel.querySelectorAll(".picture:not(.names) > g:not(.axis):has(.bar)")];
+    return names.map((name, at) => {
+        const box = name.getBoundingClientRect();
+        const bar = lanes[at].querySelector(".outline").getBoundingClientRect();
+        const middle = (box.top + box.bottom) / 2;
+        return {
+            name: name.textContent, left: box.left, right: box.right, middle,
+            lane: lanes[at].getAttribute("aria-label"), bars: (bar.top + bar.bottom) / 2,
+            onTop: panel.querySelector(".names").contains(document.elementFromPoint(box.right - 1, middle)),
+        };
+    });
+}"""
+"""A script: scrolls the picture in an element to a share of its way; where the names and the lanes are then."""
+
 _GIVEN_UP: Final = "net::ERR_ABORTED"
 """What a request has come to that the page itself ended, by being left for instance."""
 

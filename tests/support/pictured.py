@@ -114,8 +114,14 @@ class Bar:
 
 
 def pictures(markup: str) -> list[ElementTree.Element]:
-    """The `<svg>` elements of a fragment, which must be well formed."""
-    return list(ElementTree.fromstring(f"<div>{markup}</div>"))
+    """The `<svg>` elements of a fragment, which must be well formed, without those of the names beside them."""
+    return [one[0] if one.get("class") == "panel" else one for one in ElementTree.fromstring(f"<div>{markup}</div>")]
+
+
+def names(markup: str) -> list[str]:
+    """What the lanes are called beside them, from above."""
+    panels = [one for one in ElementTree.fromstring(f"<div>{markup}</div>") if one.get("class") == "panel"]
+    return [text.text or "" for panel in panels for text in panel[1].iter(f"{SVG}text")]
 
 
 def bars(markup: str) -> list[Bar]:

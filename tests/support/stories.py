@@ -1,5 +1,6 @@
 """Stories of what may happen to an exporter, told by hand or at random, and played over real HTTP in one time."""
 
+import asyncio
 import itertools
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -9,7 +10,8 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-from exporter.model import KNOWN_STATUSES
+from exporter.model import KNOWN_STATUSES, Agent
+from exporter.roster import RosterChoice
 from exporter.settings import AgentsSettings
 from exporter.simulator.faults import Switchboard, parse_fault
 from exporter.simulator.server import RunningSimulator, run_simulator
@@ -17,7 +19,8 @@ from exporter.simulator.settings import Presence
 from exporter.simulator.simulation import Simulation, SimulationSettings
 from tests.support.recorded import check_laws, read_database
 from tests.support.simulated import NOON
-from tests.support.world import INTERVAL_S, LONGEST_LOOK_MS, Asked, Exporter, Log, World, ZohoClock
+from tests.support.true_time import LONGEST_LOOK_MS, World, ZohoClock
+from tests.support.world import INTERVAL_S, Asked, Exporter, Log
 
 AGENTS: Final = 5
 WORDS: Final = (*(status.word for status in KNOWN_STATUSES), "Wrap up")
@@ -106,6 +109,7 @@ def _steps() -> st.SearchStrategy[Step]:
     down = st.sampled_from([1, 2_000, 9_000, 40_000, 700_000])
     named = st.none() | st.none() | st.sampled_from([(0, 1), (1, 2, 3), (4,)])
     pauses = [500, 5_000, 14_500, 15_500, 60_000, 700_000]  # a poll 9.9 s later is within the gap limit, or not
+    intervals = [4, 10, 10, 30]  # seconds; the first gives up after 10 s of silence, the last polls within 75 s
     clocks = [-400_000, -30_000, -6_000, -3_000, 3_000, 12_000, 90_000]
     polls = st.builds(Step, st.just("poll"), st.integers(2, 8))
     return st.one_of(
@@ -119,6 +123,7 @@ def _steps() -> st.SearchStrategy[Step]:
         st.builds(Step, st.just("roster")),
         st.builds(Step, st.just("restart"), down, named=named),
         st.builds(Step, st.just("crash"), down, looks=looks, named=named),
+        st.builds(Step, st.just("reload"), st.sampled_from(intervals), looks=looks, named=named),
         st.builds(Step, st.just("set clock"), st.sampled_from(clocks), looks=looks),
         st.builds(Step, st.just("set clock"), st.sampled_from(clocks)),
         st.builds(Step, st.sampled_from(["lock", "unlock"])),
@@ -150,6 +155,9 @@ class Story:
     directory: Path
     log: Log = field(default_factory=Log)
     runs: int = 0
+    choice: RosterChoice = field(default_factory=lambda: RosterChoice(AgentsSettings()))
+    """What is configured now, and the seconds between two polls."""
+    interval_s: float = INTERVAL_S
 
     @property
     def simulation(self) -> Simulation:
@@ -165,7 +173,7 @@ class Story:
                 self.simulation.set_status(chance.choice(self.simulation.agents).agent_id, f"Status {next(words)}")
 
         self.world.on_look = live
-        exporter = await self._started(None)
+        exporter = await self._started()
         for step in self.program.steps:
             exporter = await self._after(step, exporter)
             await exporter.catch_up()
@@ -202,7 +210,7 @@ class Story:
 
     async def _poll(self, exporter: Exporter, number: int) -> None:
         for _ in range(number):
-            self._time_for_a_poll()
+            self._time_for_a_poll(exporter)
             await exporter.catch_up()  # what waits is written before more comes, else it is chance what is given up
             before = len(self.log.asked)
             await exporter.poll()
@@ -212,8 +220,8 @@ class Story:
                 late = any(latest.poll.received <= asked.poll.received for asked in written)
                 assert late or written[-1] is latest, "nothing was in the way, but the poll was not written"
 
-    def _time_for_a_poll(self) -> None:
-        self.world.let_pass(round(INTERVAL_S * 1_000) - 100)
+    def _time_for_a_poll(self, exporter: Exporter) -> None:
+        self.world.let_pass(round(exporter.interval_s * 1_000) - 100)
 
     async def _meanwhile(self, step: Step, exporter: Exporter) -> None:
         """What may happen in the middle of a poll."""
@@ -221,12 +229,17 @@ class Story:
         def act() -> None:
             if step.what == "write":
                 self.simulation.set_status(self.simulation.agents[step.number].agent_id, step.text)
+            elif step.what == "reload":
+                # Not in the middle of what the loop does at this moment, but before it does anything else.
+                self.interval_s, self.choice = step.number or self.interval_s, self._listed(step.named)
+                asyncio.get_running_loop().call_soon(exporter.reload, self.choice, self.interval_s)
             else:
                 self.world.step(step.number)
 
         if step.looks is None:
             await self._poll(exporter, 1)
             act()
+            await asyncio.sleep(0)
             await self._poll(exporter, 2)
             return
         self.world.after_looks(step.looks, act)
@@ -237,19 +250,27 @@ class Story:
             await exporter.end()
         else:
             if step.looks is not None:
-                self._time_for_a_poll()
+                self._time_for_a_poll(exporter)
                 await exporter.poll(cut_after=step.looks)
             await exporter.crash()
         self.world.let_pass(step.number)
-        return await self._started(step.named)
+        ids = tuple(self.simulation.agents[position].agent_id for position in step.named or ())
+        self.choice = RosterChoice(AgentsSettings(ids=ids, discover=not ids))
+        return await self._started()
 
-    async def _started(self, named: tuple[int, ...] | None) -> Exporter:
+    def _listed(self, named: tuple[int, ...] | None) -> RosterChoice:
+        """The same as an agents file, which also says what they are called."""
+        agents = [self.simulation.agents[position].agent_id for position in named or ()]
+        in_file = tuple(Agent(agent_id, f"Name {self.runs}", "Team") for agent_id in agents)
+        return RosterChoice(AgentsSettings(discover=not in_file), in_file)
+
+    async def _started(self) -> Exporter:
         self.runs += 1
         if (self.directory / "zohovoice.db").exists():
             check_laws(read_database(self.directory / "zohovoice.db"))
-        exporter = Exporter(self.world, self.simulator, self.directory, self.log, self.runs)
-        ids = tuple(self.simulation.agents[position].agent_id for position in named or ())
-        await exporter.start(AgentsSettings(ids=ids, discover=not ids))
+        how = self.choice, self.interval_s
+        exporter = Exporter(self.world, self.simulator, self.directory, self.log, self.runs, *how)
+        await exporter.start()
         return exporter
 
     # What is true
@@ -276,6 +297,15 @@ class Story:
         ]
         return before.run == after.run and not any(near)
 
+    def apart(self, before: Asked, after: Asked) -> bool:
+        """Whether the time between two polls is unknown although both were written: it is too long, or polls are meant
+        to be made more often or more rarely now, so that a reading held for another time."""
+        return after.poll.received - before.poll.received > before.gap_limit_ms or self.repaced(before, after)
+
+    def repaced(self, before: Asked, after: Asked) -> bool:
+        """Whether a reload, or a restart after it, has put another interval in force."""
+        return before.interval_ms != after.interval_ms
+
     def lost(self, before: Asked, after: Asked) -> bool:
         """Whether polls between two that were written were not."""
         return any(before.true_sent < asked.true_sent < after.true_sent for asked in self.log.asked.values())
@@ -290,7 +320,9 @@ class Story:
         return bool(asked.faults & INVENTING) or (away and word == "error")
 
 
-def told_by_hand(*steps: tuple[str, int] | tuple[str, int, str], restlessness: float = 0.2) -> Program:
+def told_by_hand(
+    *steps: tuple[str, int] | tuple[str, int, str] | tuple[str, int, str, int], restlessness: float = 0.2
+) -> Program:
     """A story that is told by hand."""
     return Program(1, restlessness, (), tuple(Step(*step) for step in steps), (0.2, 0.7))
 

@@ -120,7 +120,8 @@ def ask(db: Path, asked: Mapping[str, str | list[str]], *, now: int = LATER, zon
 
 def picture_of(page: str) -> str:
     """The `<svg>` elements of the timeline, without those of its legend."""
-    found = re.search(r'(?s)<div class="wide" role="region" aria-labelledby="drawn"[^>]*>(.*?)</div>', page)
+    region = r'<div class="wide" role="region" aria-labelledby="drawn"[^>]*>(.*?)</div>\s*<div id="told"'
+    found = re.search(f"(?s){region}", page)
     assert found is not None, sentences(page)
     return found[1]
 

@@ -1,7 +1,7 @@
-"""One time for everybody, which passes whenever somebody looks at it; and the exporter without its loops, inside it.
+"""The exporter without its loops, in a world with one time for everybody.
 
-Zoho's clock (the simulator's) is right. The exporter's wall clock may be set; its monotonic clock never is. Agents go
-on changing their status between any two looks at a clock, so that what is said of time is really put to the test.
+Agents go on changing their status between any two looks at a clock, so that what is said of time is really put to the
+test.
 """
 
 import asyncio
@@ -20,165 +20,18 @@ from exporter.model import Agent, AgentId, EndReason, Poll, PollFacts, Roster, T
 from exporter.poller import Poller
 from exporter.recorder import Recorder
 from exporter.roster import RosterChoice, RosterKeeper
-from exporter.settings import AgentsSettings, ApiSettings, AuthSettings, MetricsSettings, PollSettings
+from exporter.settings import ApiSettings, AuthSettings, MetricsSettings, PollSettings
 from exporter.simulator.server import RunningSimulator
 from exporter.tracker import Pace
 from exporter.zoho.roster import read_roster
 from exporter.zoho.sampler import Sampler
 from exporter.zoho.session import Session, open_session
+from tests.support.true_time import ExporterClock, PatientClock, World
 
 INTERVAL_S: Final = 10.0
-GAP_LIMIT_MS: Final = 25_000
+"""As long as nothing else is configured."""
 PENDING: Final = 25
 """Facts that the recorder keeps while it cannot write."""
-
-_GRAINS_US: Final = (0, 0, 1, 7, 300, 999, 1_400, 20_000)
-"""How long it may be between two looks at a clock."""
-LONGEST_LOOK_MS: Final = 700
-
-
-class Segment(NamedTuple):
-    """From a true instant on the exporter's wall clock is ahead of the truth by so much."""
-
-    since_us: int
-    ahead_ms: int
-
-
-class World:
-    """True time, in microseconds since 1970."""
-
-    def __init__(self, start_ms: int, chance: Random) -> None:
-        self.us = self._start_us = start_ms * 1_000
-        self.segments = [Segment(0, 0)]
-        self.on_look: Callable[[], None] = lambda: None
-        """Called at each look: what happens meanwhile."""
-        self._chance = chance
-        self._countdowns: list[tuple[int, Callable[[], object]]] = []
-        self._looking = False
-        self._sleepers: list[tuple[int, asyncio.Event]] = []
-
-    @property
-    def ahead_ms(self) -> int:
-        """How far the exporter's wall clock is ahead now."""
-        return self.segments[-1].ahead_ms
-
-    @property
-    def sleepers(self) -> int:
-        """How many sleep until time has passed of itself."""
-        return len(self._sleepers)
-
-    def step(self, by_ms: int) -> None:
-        """Set the exporter's wall clock."""
-        self.segments.append(Segment(self.us, self.ahead_ms + by_ms))
-
-    def pass_us(self, microseconds: int) -> None:
-        self.us += microseconds
-        for sleeper in [sleeper for sleeper in self._sleepers if sleeper[0] <= self.us]:
-            self._sleepers.remove(sleeper)
-            sleeper[1].set()
-
-    def let_pass(self, milliseconds: int) -> None:
-        """Let time pass; in it others go on with what they do."""
-        for _ in range(8):
-            self.pass_us(milliseconds * 125)
-            self.look()
-
-    def look(self) -> float:
-        """Somebody looks at a clock, and that takes time; the monotonic time in seconds."""
-        grain = LONGEST_LOOK_MS * 1_000 if self._chance.random() < 0.004 else self._chance.choice(_GRAINS_US)
-        self.pass_us(grain)
-        if not self._looking:
-            self._looking = True
-            try:
-                self._count_down()
-                self.on_look()
-            finally:
-                self._looking = False
-        return (self.us - self._start_us) / 1e6
-
-    def after_looks(self, number: int, action: Callable[[], object]) -> None:
-        """Do something at the so-manieth look from now: in the middle of whatever will be going on."""
-        self._countdowns.append((number, action))
-
-    def forget_countdowns(self) -> None:
-        self._countdowns.clear()
-
-    async def sleep_until(self, us: int) -> None:
-        """Wait until others have made it that late."""
-        sleeper = us, asyncio.Event()
-        self._sleepers.append(sleeper)
-        try:
-            await sleeper[1].wait()
-        finally:
-            if sleeper in self._sleepers:
-                self._sleepers.remove(sleeper)
-
-    def true_ms(self, wall_ms: int, since_us: int, until_us: int) -> int:
-        """The true instant in [since, until] at which the exporter's wall clock has shown `wall_ms`."""
-        for segment, after in zip(self.segments, [*self.segments[1:], Segment(until_us + 1, 0)], strict=True):
-            true = wall_ms - segment.ahead_ms
-            if max(segment.since_us, since_us) // 1_000 <= true <= min(after.since_us, until_us) // 1_000:
-                return true
-        raise AssertionError(f"the exporter's clock has not shown {wall_ms} between {since_us} and {until_us} us")
-
-    def _count_down(self) -> None:
-        due = [action for left, action in self._countdowns if left <= 1]
-        self._countdowns = [(left - 1, action) for left, action in self._countdowns if left > 1]
-        for action in due:
-            action()
-
-
-class ZohoClock:
-    """The simulator's clock. Each look at its wall is a millisecond of its own, so that the order of things is sure."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def now_ms(self) -> int:
-        self._world.look()
-        self._world.pass_us(1_000 - self._world.us % 1_000)
-        return self._world.us // 1_000
-
-    def monotonic(self) -> float:
-        return self._world.look()
-
-    async def sleep(self, seconds: float) -> None:
-        self._world.pass_us(round(max(0.0, seconds) * 1e6))
-        await asyncio.sleep(0)
-
-
-class ExporterClock:
-    """The exporter's clocks. Who sleeps makes time pass."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def now_ms(self) -> int:
-        self._world.look()
-        return self._world.us // 1_000 + self._world.ahead_ms
-
-    def monotonic(self) -> float:
-        return self._world.look()
-
-    async def sleep(self, seconds: float) -> None:
-        self._world.pass_us(round(max(0.0, seconds) * 1e6))
-        await asyncio.sleep(0)
-
-
-class PatientClock:
-    """For what runs in the background: looking takes no time, and who sleeps waits until others have made time pass."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def now_ms(self) -> int:
-        return self._world.us // 1_000 + self._world.ahead_ms
-
-    def monotonic(self) -> float:
-        return self._world.us / 1e6
-
-    async def sleep(self, seconds: float) -> None:
-        await self._world.sleep_until(self._world.us + round(max(0.0, seconds) * 1e6))
 
 
 class Asked(NamedTuple):
@@ -190,6 +43,13 @@ class Asked(NamedTuple):
     run: int
     faults: frozenset[str]
     """Those that hit a request meanwhile."""
+    interval_ms: int
+    """How far apart polls were meant to be made when it was over."""
+
+    @property
+    def gap_limit_ms(self) -> int:
+        """How long the next one may be off, and what this one says is still known: two and a half intervals."""
+        return self.interval_ms * 5 // 2
 
 
 @dataclass
@@ -200,7 +60,14 @@ class Log:
     """By sent and received; the wall clock may be set, but hardly so that two polls have both alike."""
     written: list[Asked] = field(default_factory=list)
     """Those whose facts the writer has taken, in that order."""
-    failed: int = 0
+    taken: list[Asked] = field(default_factory=list)
+    """Those that the poller has made facts of, which are what scrapes tell of."""
+    failed_us: list[int] = field(default_factory=list)
+    """When polls had come to nothing, by the true time."""
+    changed_us: list[int] = field(default_factory=list)
+    """When a reload brought another interval, by the true time."""
+    credited: dict[int, Mapping[AgentId, Mapping[str, int]]] = field(default_factory=dict)
+    """By run the time in each status that its counters ended with, in ms, of those who were tracked then."""
 
 
 class ImpatientConnection(sqlite3.Connection):
@@ -230,11 +97,13 @@ class _Writer:
 
 
 class _Recorder:
-    """The real recorder; a poll does not wait for it while it waits to try again, for no time passes by waiting."""
+    """The real recorder, with a note of each poll that it is told of; a poll does not wait for it while it waits to try
+    again, for no time passes by waiting."""
 
-    def __init__(self, recorder: Recorder, is_waiting: Callable[[], bool]) -> None:
+    def __init__(self, recorder: Recorder, is_waiting: Callable[[], bool], note: Callable[[Poll, Pace], None]) -> None:
         self._recorder = recorder
         self._is_waiting = is_waiting
+        self._note = note
 
     def record(
         self,
@@ -244,6 +113,7 @@ class _Recorder:
         agents: Mapping[AgentId, Agent],
         pace: Pace,
     ) -> TrackerState:
+        self._note(facts.poll, pace)
         return self._recorder.record(before, facts, after, agents, pace)
 
     async def settled(self, seconds: float) -> None:
@@ -253,7 +123,18 @@ class _Recorder:
 class Exporter:
     """One run of the program: its parts, put together as `serve` does, and driven poll by poll."""
 
-    def __init__(self, world: World, simulator: RunningSimulator, directory: Path, log: Log, number: int) -> None:
+    def __init__(
+        self,
+        world: World,
+        simulator: RunningSimulator,
+        directory: Path,
+        log: Log,
+        number: int,
+        choice: RosterChoice,
+        interval_s: float,
+    ) -> None:
+        self.interval_s = interval_s
+        self._choice = choice
         self._world = world
         self._simulator = simulator
         self._directory = directory
@@ -264,9 +145,9 @@ class Exporter:
         self._stack = contextlib.AsyncExitStack()
         self._stop = asyncio.Event()
         self._lock: sqlite3.Connection | None = None
-        self._has_roster = False
+        self._has_roster = self._must_read = False
 
-    async def start(self, agents: AgentsSettings) -> None:
+    async def start(self) -> None:
         """Open the history and the session, and read the roster once, as far as that works."""
         run = RunInfo("1", "world", "", self._number, self._clock.now_ms())
         writer = await self._on_thread(
@@ -275,9 +156,9 @@ class Exporter:
             )
         )
         self._writer = _Writer(writer, self._log)
-        instruments = Instruments(
-            MetricsSettings(), PollSettings(INTERVAL_S, 3 * INTERVAL_S), "1", "", clock=self._clock
-        )
+        choice, interval_s = self._choice, self.interval_s
+        settings = PollSettings(interval_s, 3 * interval_s)
+        instruments = self._instruments = Instruments(MetricsSettings(), settings, "1", "", clock=self._clock)
         patient = PatientClock(self._world)
         self._recorder = Recorder(cast(HistoryWriter, self._writer), self._thread, patient, instruments, limit=PENDING)
         session = await self._stack.enter_async_context(self._session(instruments))
@@ -286,16 +167,15 @@ class Exporter:
         )
         self._poller = Poller(
             self,
-            _Recorder(self._recorder, lambda: self.is_waiting),
+            _Recorder(self._recorder, lambda: self.is_waiting, self._note),
             instruments,
             self._clock,
             state=self._recorder.resumed,
             resumed_end=self._recorder.resumed_end,
-            interval_s=lambda number: INTERVAL_S,
+            interval_s=lambda number: interval_s,
             timeout_s=INTERVAL_S,
             publish=lambda: asyncio.sleep(0),
         )
-        choice = RosterChoice(agents)
         self._keeper = RosterKeeper(
             choice,
             lambda deadline: read_roster(session.client, deadline, self._clock, random=Random(1)),
@@ -315,8 +195,21 @@ class Exporter:
     async def refresh_roster(self) -> None:
         await self._keeper.refresh()
 
+    def reload(self, choice: RosterChoice, interval_s: float) -> None:
+        """Go on with these settings, as the program does when it reloads; called between two turns of the loop only."""
+        if interval_s != self.interval_s:
+            self._log.changed_us.append(self._world.us)
+        # The program reads the roster as soon as it is needed again. Here nothing runs beside the polls.
+        self._must_read = choice.needs_listing and (self._must_read or not self._choice.needs_listing)
+        self.interval_s, self._choice = interval_s, choice
+        self._instruments.use_poll(PollSettings(interval_s, 3 * interval_s))
+        self._poller.use_interval(lambda number: interval_s)
+        self._keeper.use_choice(choice)
+
     async def poll(self, *, cut_after: int | None = None) -> None:
         """One poll, or a part of one: cancelled at the so-manieth look at a clock."""
+        if self._must_read:
+            self._must_read = await self._keeper.refresh() is not None
         if not self._has_roster:
             await self._keeper.refresh()
             return
@@ -327,7 +220,8 @@ class Exporter:
         with contextlib.suppress(asyncio.CancelledError):
             await poll
         self._world.forget_countdowns()
-        self._log.failed += len(self._log.asked) == before
+        if len(self._log.asked) == before:
+            self._log.failed_us.append(self._world.us)
 
     async def sample(self, agent_ids: Sequence[AgentId], deadline: float) -> Poll:
         """The real sampler's poll, noted with the true times of what it says were its bounds."""
@@ -344,8 +238,17 @@ class Exporter:
             frozenset(one.fault.value for one in received.requests("statuses")[-new:] if one.fault)
             if new
             else frozenset(),
+            round(self.interval_s * 1_000),
         )
         return poll
+
+    def _note(self, poll: Poll, pace: Pace) -> None:
+        """Note at which pace a poll was taken for what it says; a reload may have come after its last answer."""
+        asked = self._log.asked[poll.sent, poll.received]
+        assert pace.interval_ms in (asked.interval_ms, round(self.interval_s * 1_000))
+        asked = asked._replace(interval_ms=pace.interval_ms)
+        self._log.asked[poll.sent, poll.received] = asked
+        self._log.taken.append(asked)
 
     async def lock(self) -> None:
         """Another program begins to write the database."""
@@ -374,6 +277,7 @@ class Exporter:
 
     async def end(self) -> None:
         """Stop in good order; what cannot be written is given up."""
+        self._count()
         self._stop.set()
         await self._writing
         await self._recorder.close(EndReason.SHUTDOWN)
@@ -382,6 +286,7 @@ class Exporter:
     async def crash(self) -> None:
         """Be gone from one moment to the next. SQLite is told to let go of the file, which no more than tidies it up:
         that a kill loses nothing is for a test with real processes."""
+        self._count()
         self._writing.cancel()
         await asyncio.gather(self._writing, return_exceptions=True)
         await self._on_thread(self._writer.abandon)
@@ -391,6 +296,15 @@ class Exporter:
         await self.unlock()
         await self._stack.aclose()
         self._thread.shutdown()
+
+    def _count(self) -> None:
+        """Note what the counters say in the end."""
+        view = self._instruments.publish(0).view
+        if view is not None:
+            self._log.credited[self._number] = {
+                row.label: dict(zip(view.labels, row.credited_ms(view.known_ms, len(view.labels)), strict=True))
+                for row in view.rows
+            }
 
     @property
     def _database(self) -> Path:

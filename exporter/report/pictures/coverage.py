@@ -9,19 +9,22 @@ from exporter.report.pictures.axis import TimeAxis, axis_height, drawn_axis
 from exporter.report.pictures.frame import Row, instant, refusal, span_text, text, time_axis, window_text
 from exporter.report.pictures.svg import (
     HINT_HEIGHT,
+    NAME_ROOM,
+    NAMES,
     Svg,
     bar,
     fitted,
     hint,
-    label,
+    lane_label,
     length,
     svg,
     tag,
+    with_names,
     written_on,
 )
 from exporter.report.pictures.texture import Place, filled
 
-LEFT: Final = 150
+LEFT: Final = NAMES
 PLOT: Final = 840
 LANE: Final = 46
 BAR: Final = 30
@@ -33,7 +36,7 @@ _SEEN: Final = 6.0
 
 
 def coverage_picture(report: Report) -> Svg:
-    """An `<svg>` with covered time plain and gaps hatched, a lane for each source; or a paragraph that says why not.
+    """A picture with covered time plain and gaps hatched, a lane for each source; or a paragraph that says why not.
 
     A gap says its reason where that fits; a gap that is too short to be seen has a mark above it.
     """
@@ -49,9 +52,12 @@ def coverage_picture(report: Report) -> Svg:
     gaps = sum(not row.get("covered") for row in report.rows)
     counted = f"{gaps} gap{'s' if gaps != 1 else ''}"
     told = f"Coverage, {window_text(report)}, with {counted}. A bar for each stretch and each gap."
-    drawn = [_lane(source, rows, axis, HINT_HEIGHT + LANE * n) for n, (source, rows) in enumerate(lanes.items())]
+    placed = [(source, rows, HINT_HEIGHT + LANE * number) for number, (source, rows) in enumerate(lanes.items())]
+    drawn = [_lane(source, rows, axis, top) for source, rows, top in placed]
+    names = [lane_label(fitted(source, NAME_ROOM), top + _HEAD + BAR / 2 + 4) for source, _, top in placed]
     axis_drawn = drawn_axis(axis, ticks, HINT_HEIGHT, bottom, above=False)
-    return svg(bottom + axis_height(ticks) + 4, told, [hint(), axis_drawn, *drawn])
+    height = bottom + axis_height(ticks) + 4
+    return with_names(svg(height, told, [hint(), axis_drawn, *drawn]), names, bottom, HINT_HEIGHT)
 
 
 def _lane(source: str, rows: Sequence[Row], axis: TimeAxis, top: float) -> Svg:
@@ -60,7 +66,6 @@ def _lane(source: str, rows: Sequence[Row], axis: TimeAxis, top: float) -> Svg:
     outline = tag("rect", x=min(ends), y=y, width=max(ends) - min(ends), height=BAR, class_="outline")
     return tag(
         "g",
-        label(fitted(source, LEFT - 14), LEFT - 10, y + BAR / 2 + 4, "lane", anchor="end"),
         *(_bar(source, row, axis, y) for row in rows),
         outline,
         role="group",

@@ -8,10 +8,10 @@ from exporter.report.model import Report
 from exporter.report.palette import Look
 from exporter.report.pictures.axis import TimeAxis
 from exporter.report.pictures.frame import Row, between_text, instant, lane_name, span_text, text, word
-from exporter.report.pictures.svg import Svg, fitted, label, length, tag, written_on
+from exporter.report.pictures.svg import NAME_ROOM, NAMES, Svg, fitted, lane_label, length, tag, written_on
 from exporter.report.pictures.texture import Place, bridged, filled
 
-LEFT: Final = 150
+LEFT: Final = NAMES
 PLOT: Final = 840
 """35 units for each hour of a day of 24."""
 LANE: Final = 26
@@ -28,13 +28,19 @@ def lasting(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if (instant(row, "start") or 0) < (instant(row, "end") or 0)]
 
 
+def drawn_name(report: Report, rows: Sequence[Row], y: float) -> Svg:
+    """What the lane is called whose bars have their upper edge at `y`."""
+    return lane_label(lane_name(report, rows, NAME_ROOM), y + 13)
+
+
 def drawn_lane(report: Report, rows: Sequence[Row], axis: TimeAxis, y: float, bars: Iterable[Svg]) -> Svg:
-    """The lane of the agent whom `rows` are about; `y` is the upper edge of its bars, which are drawn already."""
+    """The lane of the agent whom `rows` are about, without its name for the eye.
+
+    `y` is the upper edge of its bars, which are drawn already.
+    """
     name = lane_name(report, rows)
     inside = lasting(rows)
-    parts = [label(lane_name(report, rows, LEFT - 14), LEFT - 10, y + 13, "lane", anchor="end")]
-    parts += bars
-    parts.append(_outline(inside, axis, y))
+    parts = [*bars, _outline(inside, axis, y)]
     doubts = _doubts(inside, axis)
     if doubts:
         line = "".join(f"M{length(start)} {length(y + BAR + 2)}H{length(end)}" for start, end in doubts)

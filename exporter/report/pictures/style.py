@@ -50,6 +50,10 @@ def _rules(look: Look) -> list[str]:
 
 _FIXED: Final = """\
 .picture { display: block; width: 100%; height: auto; font: 12px system-ui, sans-serif; }
+.panel { display: grid; grid-template-columns: minmax(0, 1fr); }
+.panel > .picture { grid-area: 1 / 1; align-self: start; }
+.panel > .names { position: sticky; left: 0; width: 15%; overflow: visible; }
+.names rect { fill: var(--paper); }
 .picture text { font-variant-numeric: tabular-nums; }
 .picture text { fill: var(--ink); unicode-bidi: plaintext; pointer-events: none; }
 .picture .axis text { fill: var(--faint); font-size: 11px; }
@@ -79,13 +83,14 @@ _FIXED: Final = """\
 _LAST: Final = """\
 @media print {
   :root { color-scheme: light; }
-  .picture { break-inside: avoid; }
+  .picture, .panel { break-inside: avoid; }
   .picture .hint, .picture .bar:focus .tip { display: none; }
   .picture .bar:focus > rect, .picture .bar:focus > g { outline: none; }
 }
 @media (forced-colors: active) {
   .picture text, .picture .axis text { fill: CanvasText; }
   .picture .outline, .picture .doubt { stroke: CanvasText; }
+  .names rect { fill: Canvas; }
   .picture .bar:focus > rect, .picture .bar:focus > g { outline-color: Highlight; }
 }
 """

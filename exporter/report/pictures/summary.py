@@ -19,21 +19,25 @@ from exporter.report.pictures.frame import (
 )
 from exporter.report.pictures.svg import (
     HINT_HEIGHT,
+    NAME_ROOM,
+    NAMES,
     WIDTH,
     Svg,
     bar,
     hint,
     label,
+    lane_label,
     length,
     panels,
     svg,
     tag,
+    with_names,
     words,
     written_on,
 )
 from exporter.report.pictures.texture import Place, bridged, filled
 
-LEFT: Final = 150
+LEFT: Final = NAMES
 PLOT: Final = 760
 """The tracked time of an agent, whatever its length."""
 LANE: Final = 28
@@ -44,7 +48,7 @@ _AXIS: Final = 22
 
 
 def summary_picture(report: Report) -> Svg:
-    """`<svg>` elements with a bar for each agent, at most 20 in each; or a paragraph that says why not.
+    """Pictures with a bar for each agent, at most 20 in each; or a paragraph that says why not.
 
     A bar is the tracked time, divided by status; what is not known is hatched. Statuses that were not asked for leave
     their room empty, so that what is shown keeps its share.
@@ -63,10 +67,12 @@ def summary_picture(report: Report) -> Svg:
 def _panel(report: Report, lanes: Sequence[Sequence[Row]], looks: Mapping[str, Look], *, first: int, of: int) -> Svg:
     top = HINT_HEIGHT + _AXIS
     bottom = top + LANE * len(lanes)
-    drawn = [_lane(report, rows, looks, top + LANE * number + (LANE - BAR) / 2) for number, rows in enumerate(lanes)]
+    placed = [(rows, top + LANE * number + (LANE - BAR) / 2) for number, rows in enumerate(lanes)]
+    drawn = [_lane(report, rows, looks, y) for rows, y in placed]
+    names = [lane_label(lane_name(report, rows, NAME_ROOM), y + 14) for rows, y in placed]
     which = lanes_text(report, first, len(lanes), of)
     told = f"Shares of the tracked time of {which} by status, {window_text(report)}. A bar for each agent."
-    return svg(bottom + 8, told, [hint(), _axis(top, bottom), *drawn])
+    return with_names(svg(bottom + 8, told, [hint(), _axis(top, bottom), *drawn]), names, bottom + 8, top)
 
 
 def _axis(top: float, bottom: float) -> Svg:
@@ -96,7 +102,6 @@ def _lane(report: Report, rows: Sequence[Row], looks: Mapping[str, Look], y: flo
     outline = tag("rect", x=LEFT, y=y, width=PLOT, height=BAR, class_="outline")
     return tag(
         "g",
-        label(lane_name(report, rows, LEFT - 14), LEFT - 10, y + 14, "lane", anchor="end"),
         bar(told, tag("g", *shapes, outline)),
         label(share or "–", WIDTH, y + 14, "lane", anchor="end"),
     )

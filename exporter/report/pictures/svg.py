@@ -16,6 +16,8 @@ Svg = str
 
 WIDTH: Final = 1000
 """Of every picture, in units of its own: the page scales them."""
+NAMES: Final = 150
+"""Units on the left of a picture with lanes, for what these are called."""
 
 _NARROW: Final = 6.6
 """Units that a character of a label takes at 12 units of height, in a font that runs wide."""
@@ -55,6 +57,37 @@ def svg(height: float, label: str, children: Iterable[Svg]) -> Svg:
         role="group",
         aria_label=label,
     )
+
+
+def with_names(picture: Svg, names: Iterable[Svg], height: float, top: float) -> Svg:
+    """A picture with lanes, and what these are called in an `<svg>` of its own over its left edge.
+
+    So the names stay in view where the page is too narrow and the picture is scrolled; from `top` on they hide what is
+    scrolled beneath them. `names` are of `lane_label`: for the eye alone, since each lane is a group with a name.
+    """
+    # To the left a focus ring would look out; on the right the edge of a bar that begins there is to be seen.
+    ground = tag("rect", x=-6, y=top, width=NAMES + 5, height=height - top)
+    column = tag(
+        "svg",
+        ground,
+        *names,
+        xmlns="http://www.w3.org/2000/svg",
+        class_="picture names",
+        viewBox=f"0 0 {NAMES} {length(height)}",
+        width=NAMES,
+        height=height,
+        aria_hidden="true",
+    )
+    return tag("div", picture, column, class_="panel")
+
+
+def lane_label(text: str, y: float) -> Svg:
+    """What a lane is called, on the left of it."""
+    return label(text, NAMES - 10, y, "lane", anchor="end")
+
+
+NAME_ROOM: Final = NAMES - 14
+"""Units that a name may take."""
 
 
 def bar(title: str, *shapes: Svg) -> Svg:

@@ -15,12 +15,23 @@ from exporter.report.pictures.frame import (
     word,
     words_of,
 )
-from exporter.report.pictures.lanes import BAR, LANE, LEFT, PANEL, PLOT, drawn_lane, drawn_stay, lasting, stay_text
-from exporter.report.pictures.svg import HINT_HEIGHT, Svg, bar, hint, panels, svg
+from exporter.report.pictures.lanes import (
+    BAR,
+    LANE,
+    LEFT,
+    PANEL,
+    PLOT,
+    drawn_lane,
+    drawn_name,
+    drawn_stay,
+    lasting,
+    stay_text,
+)
+from exporter.report.pictures.svg import HINT_HEIGHT, Svg, bar, hint, panels, svg, with_names
 
 
 def timeline_picture(report: Report) -> Svg:
-    """`<svg>` elements with the stays of each agent, at most 20 agents in each; or a paragraph that says why not.
+    """Pictures of the stays of each agent, at most 20 agents in each; or a paragraph that says why not.
 
     What is not known is hatched. A line under the bars spans the time in which a change fell, where that is wide
     enough to be seen.
@@ -41,11 +52,13 @@ def _panel(report: Report, lanes: Sequence[Sequence[Row]], looks: Mapping[str, L
     ticks = axis.ticks()
     top = HINT_HEIGHT + axis_height(ticks)
     bottom = top + LANE * len(lanes)
-    drawn = []
+    drawn, names = [], []
     for number, rows in enumerate(lanes):
         y = top + LANE * number + (LANE - BAR) / 2
         bars = [bar(stay_text(row, axis.zone), drawn_stay(row, looks[word(row)], axis, y)) for row in lasting(rows)]
         drawn.append(drawn_lane(report, rows, axis, y, bars))
+        names.append(drawn_name(report, rows, y))
     which = lanes_text(report, first, len(lanes), of)
     told = f"Timeline of {which}, {window_text(report)}. A lane for each agent, a bar for each stay."
-    return svg(bottom + 8, told, [hint(), drawn_axis(axis, ticks, top, bottom, above=True), *drawn])
+    picture = svg(bottom + 8, told, [hint(), drawn_axis(axis, ticks, top, bottom, above=True), *drawn])
+    return with_names(picture, names, bottom + 8, top)

@@ -14,8 +14,20 @@ from exporter.report.model import Report
 from exporter.report.palette import Look, looks_of
 from exporter.report.pictures.axis import Tick, TimeAxis, axis_height, drawn_axis
 from exporter.report.pictures.frame import Row, by_lane, instant, lanes_text, span_text, window_text, word, words_of
-from exporter.report.pictures.lanes import BAR, LANE, LEFT, PANEL, PLOT, drawn_lane, drawn_stay, lasting, stay_text, who
-from exporter.report.pictures.svg import Svg, label, label_width, panels, roving_bar, svg, tag
+from exporter.report.pictures.lanes import (
+    BAR,
+    LANE,
+    LEFT,
+    PANEL,
+    PLOT,
+    drawn_lane,
+    drawn_name,
+    drawn_stay,
+    lasting,
+    stay_text,
+    who,
+)
+from exporter.report.pictures.svg import Svg, label, label_width, panels, roving_bar, svg, tag, with_names
 from exporter.report.pictures.texture import Place, filled
 
 MOST_BARS: Final = 8_000
@@ -54,7 +66,7 @@ class ZoomableTimeline:
     """The picture."""
 
     markup: Svg
-    """`<svg>` elements, at most 20 agents in each."""
+    """At most 20 agents are in each of the `<svg>` elements; their names lie over its left edge."""
     together_below_ms: int | None
     """Stays shorter than this that follow one another are drawn together; None: each is drawn alone."""
 
@@ -100,10 +112,13 @@ def _panel(report: Report, lanes: Sequence[_Lane], frame: _Frame, *, first: int,
         # What is zoomed with is the same above each panel: the keyboard stops at the first of them only.
         *(_zoom(zoom, frame.axis, strip, again=first > 1) for zoom in frame.zooms),
     ]
+    names = []
     for number, (rows, bars) in enumerate(lanes):
         y = top + LANE * number + (LANE - BAR) / 2
         drawn.append(drawn_lane(report, rows, frame.axis, y, _bars(bars, frame, y)))
-    return svg(bottom + 8, told, drawn)
+        names.append(drawn_name(report, rows, y))
+    # What is zoomed with goes beneath the names, too: it would be seen without the bars that it stands for.
+    return with_names(svg(bottom + 8, told, drawn), names, bottom + 8, strip)
 
 
 def _zoom(zoom: Zoom, axis: TimeAxis, y: float, *, again: bool) -> Svg:

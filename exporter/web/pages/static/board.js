@@ -113,23 +113,18 @@ function chosen(name, value, on) {
   say(choice.any ? byId("choice").textContent : "Everybody is shown.");
 }
 
-// The alert is written only when its words change, or a screen reader would read it out after each poll.
+// The alert is written only when its words change, or a screen reader would read it out after each poll. What changes
+// with each try stands beside it.
 function warn() {
   const found = trouble(meta, connection, expired, clock.now());
-  const words = found ? `${found.title} ${found.text}` : "";
-  if (words === said) return;
-  const parent = byId("trouble");
-  parent.replaceChildren();
-  if (found) {
-    const banner = element("div", found.bad ? "banner bad" : "banner", "");
-    const title = document.createElement("p");
-    title.append(element("strong", "", found.title));
-    banner.append(title, element("p", "", found.text));
-    parent.append(banner);
-  } else if (said) {
-    say("Polls work, and the agents are up to date.");
-  }
-  said = words;
+  byId("trouble").className = found ? (found.bad ? "banner bad" : "banner") : "";
+  byId("details").textContent = found?.text ?? "";
+  byId("details").hidden = !found;
+  const title = found?.title ?? "";
+  if (title === said) return;
+  byId("alert").replaceChildren(...(found ? [element("strong", "", title)] : []));
+  if (!found) say("Polls work, and the agents are up to date.");
+  said = title;
 }
 
 function say(text) {

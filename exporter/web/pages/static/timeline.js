@@ -162,6 +162,8 @@ if (told) {
     if (other !== undefined) {
       event.preventDefault();
       other?.focus();
+      // The browser is content with a part of it, the rest of which may be beneath the names.
+      other?.scrollIntoView({ block: "nearest", inline: "nearest" });
     }
   });
   document.querySelector(".drawn .wide").addEventListener("scroll", () => shownFor && place(shownFor));
