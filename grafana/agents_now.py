@@ -6,7 +6,6 @@ A status that the last poll did not confirm is not shown: see `grafana.queries`.
 from typing import Final
 
 from grafana_foundation_sdk.builders import common as parts
-from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.builders import piechart, stat, statetimeline, table
 from grafana_foundation_sdk.models import common, dashboard
 from grafana_foundation_sdk.models import piechart as pie_models
@@ -14,7 +13,6 @@ from grafana_foundation_sdk.models import piechart as pie_models
 from grafana.common import (
     COLOURS,
     OTHER_COLOUR,
-    TARGETS,
     columns,
     dressed,
     fixed_colour,
@@ -23,6 +21,7 @@ from grafana.common import (
     now,
     now_as_table,
     over_time,
+    painted,
     status_words,
     tooltip,
     unit_of,
@@ -30,19 +29,22 @@ from grafana.common import (
 from grafana.queries import (
     KNOWN_AGENTS,
     LONGEST_BREAKS,
+    OLDEST,
     SECONDS_BY_STATUS,
     SECONDS_IN_STATUS,
     STATUS_NUMBER,
     UNKNOWN_AGENTS,
+    WORKING,
     named,
     share,
 )
-from grafana.tables import WHO, by_status, fields
+from grafana.tables import WHO, by_status, fields, plain
 
-AGE: Final = f"time() - zohovoice_last_poll_success_timestamp_seconds{{{TARGETS}}}"
 _TODAY: Final = "now/d"
 """Grafana's "Today so far": from midnight in the dashboard's time zone. It holds while the dashboard's own range is
 relative; who chooses dates in the past gets those instead."""
+_POINTS: Final = 480
+"""Steps of what is asked for each agent and status: every open dashboard asks all of it anew twice a minute."""
 _TODAY_TEXT: Final = "From midnight in the dashboard's time zone until now; or the dashboard's range if it has dates."
 
 
@@ -62,10 +64,10 @@ def numbers() -> stat.Panel:
     panel.with_target(now("A", KNOWN_AGENTS, "{{status}}")).with_target(now("B", UNKNOWN_AGENTS, "unknown"))
     panel.color_mode(common.BigValueColorMode.BACKGROUND).graph_mode(common.BigValueGraphMode.NONE)
     panel.text_mode(common.BigValueTextMode.VALUE_AND_NAME).justify_mode(common.BigValueJustifyMode.CENTER)
-    panel.color_scheme(builders.FieldColor().mode(dashboard.FieldColorModeId.FIXED).fixed_color(OTHER_COLOUR))
+    panel.color_scheme(painted(OTHER_COLOUR))
     for word, colour in COLOURS.items():
         panel.override_by_name(word, [fixed_colour(colour)])
-    return panel.no_value("no exporter")
+    return panel.no_value("no agents known")
 
 
 def last_poll() -> stat.Panel:
@@ -74,17 +76,19 @@ def last_poll() -> stat.Panel:
         stat.Panel(),
         2,
         "Last poll",
-        "Whether the whole of the last poll worked, on every exporter chosen above.",
+        "Whether the whole of the last poll worked, on every exporter chosen above. Failed also stands for an exporter "
+        "that cannot be scraped.",
         unit="none",
         width=3,
         height=4,
     )
-    panel.with_target(now("A", f"min(zohovoice_up{{{TARGETS}}})", "last poll"))
+    panel.with_target(now("A", WORKING, "last poll"))
     panel.color_mode(common.BigValueColorMode.BACKGROUND).graph_mode(common.BigValueGraphMode.NONE)
     words = {
         "0": dashboard.ValueMappingResult(text="failed", color=COLOURS["unknown"], index=0),
         "1": dashboard.ValueMappingResult(text="good", color=COLOURS["Available"], index=1),
     }
+    panel.color_scheme(painted(COLOURS["unknown"]))
     return panel.mappings([dashboard.ValueMap(words)]).no_value("no exporter")
 
 
@@ -94,12 +98,13 @@ def age_now() -> stat.Panel:
         stat.Panel(),
         3,
         "Age of the data",
-        "Time since the last good poll was received; of several exporters, the oldest.",
+        "Time since the last good poll was received; of several exporters, the longest. Of one that cannot be scraped, "
+        "the last that Prometheus knows of.",
         unit="s",
         width=3,
         height=4,
     )
-    panel.with_target(now("A", f"max({AGE})", "age"))
+    panel.with_target(now("A", OLDEST, "age"))
     panel.color_mode(common.BigValueColorMode.NONE).graph_mode(common.BigValueGraphMode.NONE)
     return panel.decimals(0).no_value("no good poll")
 
@@ -121,18 +126,18 @@ def agents() -> table.Panel:
     panel.with_target(now_as_table("B", f"(time() - {SECONDS_IN_STATUS}) * 1000"))
     panel.with_transformation(dashboard.DataTransformerConfig(id_val="merge", options={}))
     columns(panel, fields({"status": "Status", "Value #A": "Time in status", "Value #B": "Since"}))
-    painted = {"type": "color-background", "mode": "basic"}
+    background = {"type": "color-background", "mode": "basic"}
     panel.override_by_name(
         "Status",
         [
             dashboard.DynamicConfigValue(id_val="mappings", value=status_words()),
-            dashboard.DynamicConfigValue(id_val="custom.cellOptions", value=painted),
+            dashboard.DynamicConfigValue(id_val="custom.cellOptions", value=background),
         ],
     )
     panel.override_by_name("Time in status", unit_of("dthms"))
     panel.override_by_name("Since", unit_of("dateTimeAsLocalNoDateIfToday"))
     panel.sort_by([parts.TableSortByFieldState().display_name("Time in status").desc(True)])
-    return panel.show_header(True).cell_height(common.TableCellHeight.SM).no_value("no good poll")
+    return plain(panel)
 
 
 def timeline() -> statetimeline.Panel:
@@ -153,6 +158,7 @@ def timeline() -> statetimeline.Panel:
         for number, (word, colour) in enumerate([*COLOURS.items(), ("other", OTHER_COLOUR)], start=1)
     }
     panel.mappings([dashboard.ValueMap(results)]).show_value(common.VisibilityMode.NEVER)
+    panel.color_scheme(painted(OTHER_COLOUR))  # its own default is a scale of colours, and then it has no legend
     panel.merge_values(True).row_height(0.9).per_page(25).line_width(0).fill_opacity(85)
     return panel.legend(legend()).tooltip(tooltip())
 
@@ -164,7 +170,7 @@ def longest_breaks() -> table.Panel:
         6,
         "Longest breaks today",
         "The longest stay in On Break of each agent, over or not, of the ten with the longest. A break that began "
-        f"before midnight counts from its beginning. {_TODAY_TEXT}",
+        f"before midnight counts from its beginning. To a minute for a day, less exact for more. {_TODAY_TEXT}",
         unit="dthms",
         width=8,
         height=11,
@@ -173,7 +179,7 @@ def longest_breaks() -> table.Panel:
     columns(panel, fields({"Value": "Longest break"}))
     panel.sort_by([parts.TableSortByFieldState().display_name("Longest break").desc(True)])
     panel.time_from(_TODAY).interval("1m").max_data_points(1440)
-    return panel.show_header(True).cell_height(common.TableCellHeight.SM).no_value("no break")
+    return plain(panel)
 
 
 def today() -> piechart.Panel:
@@ -195,7 +201,7 @@ def today() -> piechart.Panel:
     shown = piechart.PieChartLegendOptions().display_mode(common.LegendDisplayMode.TABLE).values(values)
     panel.legend(shown.placement(common.LegendPlacement.BOTTOM).show_legend(True).calcs([]))
     panel.pie_type(pie_models.PieChartType.DONUT).tooltip(tooltip())
-    return panel.time_from(_TODAY).interval("1m").max_data_points(1440).no_value("no good poll")
+    return panel.time_from(_TODAY).interval("1m").max_data_points(_POINTS).no_value("no good poll")
 
 
 def shares_today() -> table.Panel:
@@ -211,7 +217,7 @@ def shares_today() -> table.Panel:
         height=11,
     )
     by_status(panel, {word: named(share(seconds)) for word, seconds in SECONDS_BY_STATUS.items()}, WHO)
-    panel.time_from(_TODAY).interval("1m").max_data_points(1440)
+    panel.time_from(_TODAY).interval("1m").max_data_points(_POINTS)
     return panel.decimals(0).min(0).max(1)
 
 

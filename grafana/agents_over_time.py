@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.builders import table, timeseries
 from grafana_foundation_sdk.models import dashboard
 
@@ -15,6 +14,7 @@ from grafana.common import (
     graph,
     new_dashboard,
     over_time,
+    painted,
     stacked,
     unit_of,
 )
@@ -62,7 +62,7 @@ def agents_by_status() -> timeseries.Panel:
         "Agents by status",
         "Agents in each status, stacked, so that the height is the number of agents of the chosen teams; the choice of "
         "agents does not apply. Time in which polls failed or the exporter was down is unknown, with as many agents as "
-        "were last seen within a day before.",
+        "were last seen within a week before.",
         over_time("A", KNOWN_AGENTS, "{{status}}"),
         over_time("B", UNKNOWN_AGENTS, "unknown"),
         unit="none",
@@ -97,15 +97,12 @@ def unknown_share() -> timeseries.Panel:
         3,
         "Time in which nobody was looking",
         "Of each exporter, the share of the time in which its last poll had failed or it could not be scraped. All "
-        "that this page shows of that time is unknown. A hole is time in which Prometheus itself was down.",
+        "that this page shows of that time is unknown. A hole is time in which Prometheus itself was down, or after a "
+        "week in which it could not scrape the exporter.",
         over_time("A", blind_share("$__rate_interval"), "{{instance}}"),
         unit="percentunit",
     )
-    return (
-        panel.max(1)
-        .fill_opacity(60)
-        .color_scheme(builders.FieldColor().mode(dashboard.FieldColorModeId.FIXED).fixed_color(COLOURS["unknown"]))
-    )
+    return panel.max(1).fill_opacity(60).color_scheme(painted(COLOURS["unknown"]))
 
 
 def transitions() -> timeseries.Panel:

@@ -153,6 +153,11 @@ def now_as_table(ref: str, expr: str) -> prometheus.Dataquery:
     return prometheus.Dataquery().ref_id(ref).expr(expr).instant().format(prometheus_models.PromQueryFormat.TABLE)
 
 
+def painted(colour: str) -> builders.FieldColor:
+    """The colour of whatever no mapping or override paints, and of what a panel says when it has no data."""
+    return builders.FieldColor().mode(dashboard.FieldColorModeId.FIXED).fixed_color(colour)
+
+
 def fixed_colour(colour: str) -> dashboard.DynamicConfigValue:
     """The property of an override that paints a series in `colour`."""
     return dashboard.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": colour})

@@ -11,20 +11,15 @@ from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.builders import prometheus, stat, timeseries
 from grafana_foundation_sdk.models import common, dashboard
 
-from grafana.common import COLOURS, TARGETS, dressed, fixed_colour, graph, new_dashboard, now, over_time
+from grafana.common import COLOURS, TARGETS, dressed, fixed_colour, graph, new_dashboard, now, over_time, painted
+from grafana.queries import OLDEST, PER_TARGET, WORKING
 
 GOOD: Final = COLOURS["Available"]
 BAD: Final = COLOURS["unknown"]
 
-_ON: Final = "on (job, instance)"
 _QUANTILES: Final = (("A", "0.5", "half"), ("B", "0.95", "95 %"), ("C", "0.99", "99 %"))
-_OURS: Final = f"and {_ON} zohovoice_up{{{TARGETS}}}"
+_OURS: Final = f"and {PER_TARGET} zohovoice_up{{{TARGETS}}}"
 
-# Prometheus has an `up` for every target; only those that were exporters within a day are meant.
-WORKING: Final = (
-    f"min(zohovoice_up{{{TARGETS}}} or {_ON} (up{{{TARGETS}}} == 0"
-    f" and {_ON} last_over_time(zohovoice_up{{{TARGETS}}}[1d])))"
-)
 AGE: Final = f"time() - zohovoice_last_poll_success_timestamp_seconds{{{TARGETS}}}"
 LOCK: Final = (
     f"clamp_min(zohovoice_api_retry_after_timestamp_seconds{{{TARGETS}}} - time(), 0)"
@@ -64,8 +59,10 @@ def _number(
     return panel.no_value("unknown")
 
 
-def _painted(panel: stat.Panel, mappings: list[dashboard.ValueMapping]) -> stat.Panel:
-    return panel.color_mode(common.BigValueColorMode.BACKGROUND).mappings(mappings)
+def _good_or_bad(panel: stat.Panel, mappings: list[dashboard.ValueMapping]) -> stat.Panel:
+    """Painted by its value. No value is no good news: Grafana would paint that green."""
+    panel.color_mode(common.BigValueColorMode.BACKGROUND).mappings(mappings)
+    return panel.color_scheme(painted(BAD))
 
 
 def _numbers() -> list[stat.Panel]:
@@ -83,18 +80,22 @@ def _numbers() -> list[stat.Panel]:
         2,
         "Alerts",
         "Alerts of the exporters chosen above that fire at present. None also if Prometheus does not have the file "
-        "grafana/prometheus/zohovoice-alerts.yml.",
+        "grafana/prometheus/zohovoice-alerts.yml; and ZohoVoiceExporterMissing belongs to no exporter and is not "
+        "counted.",
         now("A", ALERTS_FIRING, "firing"),
         unit="none",
         width=4,
     )
-    alerts.color_scheme(builders.FieldColor().mode(dashboard.FieldColorModeId.FIXED).fixed_color(BAD))
+    alerts.color_scheme(builders.FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS))
+    steps = [dashboard.Threshold(value=None, color="text"), dashboard.Threshold(value=1, color=BAD)]
+    alerts.thresholds(builders.ThresholdsConfig().mode(dashboard.ThresholdsMode.ABSOLUTE).steps(steps))
     alerts.color_mode(common.BigValueColorMode.VALUE).no_value("none")
     age = _number(
         3,
         "Age of the data",
-        "Time since the last good poll; of several exporters, the longest.",
-        now("A", f"max({AGE})", "age"),
+        "Time since the last good poll; of several exporters, the longest. Of one that cannot be scraped, the last "
+        "that Prometheus knows of.",
+        now("A", OLDEST, "age"),
         unit="s",
         width=4,
     )
@@ -127,10 +128,10 @@ def _numbers() -> list[stat.Panel]:
         width=4,
     ).text_mode(common.BigValueTextMode.NAME)
     return [
-        _painted(polls, _words(v0=("failed", BAD), v1=("good", GOOD))),
+        _good_or_bad(polls, _words(v0=("failed", BAD), v1=("good", GOOD))),
         alerts,
         age.decimals(0),
-        _painted(settings, _words(v0=("refused", BAD), v1=("in force", GOOD))),
+        _good_or_bad(settings, _words(v0=("refused", BAD), v1=("in force", GOOD))),
         read,
         version,
     ]

@@ -5,20 +5,25 @@ from typing import Final
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.models import dashboard
 
-from grafana.sqlite import PLUGIN, SOURCE
+from grafana.history_sql import OWN_NAME
+from grafana.sqlite import PLUGIN, SOURCE, is_chosen
 
 TEAMS: Final = "SELECT team FROM agent_version WHERE team <> '' GROUP BY team ORDER BY team"
 """The choices of the variable `team`."""
 ALL_TEAMS: Final = "SELECT team FROM agent_version UNION SELECT ''"
 """What "All" of the variable `team` stands for: Grafana puts it in as it is."""
 
-AGENTS: Final = """SELECT iif(name = '', agent_id, name) AS __text, agent_id AS __value
+AGENTS: Final = f"""SELECT {OWN_NAME} AS __text, agent_id AS __value
 FROM (
-  SELECT agent_id, coalesce(name, '') AS name, coalesce(team, '') AS team, max(valid_from)
-  FROM agent LEFT JOIN agent_version ON agent_version.agent = agent.id
-  GROUP BY agent_id
+  SELECT agent_id, {OWN_NAME} AS name
+  FROM (
+    SELECT
+      agent_id, coalesce(nullif(name, ''), agent_id) AS name, coalesce(team, '') AS team, max(valid_from)
+    FROM agent LEFT JOIN agent_version ON agent_version.agent = agent.id
+    GROUP BY agent_id
+  )
+  WHERE {is_chosen("team", "team")}
 )
-WHERE team IN (${team:sqlstring})
 ORDER BY __text, __value"""
 """The choices of the variable `agent`."""
 ALL_AGENTS: Final = "SELECT agent_id FROM agent"

@@ -14,17 +14,18 @@ from collections.abc import Sequence
 from typing import Final
 
 from grafana.common import STATUSES, UNKNOWN_WORD
+from grafana.sqlite import is_chosen
 
 OTHER: Final = "other"
 """The column of every status that has none of its own: absent, error, and words that Zoho adds."""
 
-_CHOSEN: Final = "agent_id IN (${agent:sqlstring}) AND team IN (${team:sqlstring})"
+_CHOSEN: Final = f"{is_chosen('agent_id', 'agent')} AND {is_chosen('team', 'team')}"
 
 _NOW_MS: Final = "CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
 _PURGED: Final = "coalesce((SELECT max(before) FROM purge), 0)"
 
 _ASKED: Final = f"""asked AS ( -- what was purged and what is to come is cut off
-  SELECT max($__from, {_PURGED}) AS since, min($__to, {_NOW_MS}) AS until
+  SELECT min(max($__from, {_PURGED}), {_NOW_MS}) AS since, min($__to, {_NOW_MS}) AS until
 )"""
 
 _WINDOW: Final = """\
@@ -103,16 +104,19 @@ _PERSON: Final = """person AS ( -- as known at the end of the window
 COMMON: Final = f"{_WINDOW},\n{_PERSON}"
 """Who was in what in the time range `asked`: word for word what the queries for Datasette do (docs/datasette)."""
 
+OWN_NAME: Final = "iif(count(*) OVER (PARTITION BY name) > 1, name || ' (' || agent_id || ')', name)"
+"""Twice, for somebody may be called like another one with the id: a lane must not hold two agents."""
+
 _PEOPLE: Final = f"""chosen AS ( -- under a name that nobody else of them has
-  SELECT
-    agent_id, team,
-    CASE WHEN name = '' THEN agent_id WHEN count(*) OVER (PARTITION BY name) > 1 THEN name || ' (' || agent_id || ')'
-      ELSE name END AS agent
+  SELECT agent_id, team, {OWN_NAME} AS agent
   FROM (
-    SELECT agent_id, coalesce(name, '') AS name, coalesce(team, '') AS team
-    FROM (SELECT DISTINCT agent_id FROM agent) LEFT JOIN person USING (agent_id)
+    SELECT agent_id, team, {OWN_NAME} AS name
+    FROM (
+      SELECT agent_id, coalesce(nullif(name, ''), agent_id) AS name, coalesce(team, '') AS team
+      FROM (SELECT DISTINCT agent_id FROM agent) LEFT JOIN person USING (agent_id)
+    )
+    WHERE {_CHOSEN}
   )
-  WHERE {_CHOSEN}
 )"""
 
 _TILES: Final = """\
@@ -232,11 +236,11 @@ ORDER BY number""",
 )
 
 LONG_STAYS: Final = _everybody(
-    """SELECT
+    f"""SELECT
   agent, team, start / 1000.0 AS start, "end" / 1000.0 AS "end", ("end" - start) / 1000.0 AS duration,
   iif(seen_whole, 'whole', 'may have been longer') AS seen
 FROM known JOIN chosen USING (agent_id)
-WHERE word = ${status:sqlstring} AND "end" - start > ${minutes} * 60000
+WHERE {is_chosen("word", "status")} AND "end" - start > ${{minutes}} * 60000
 ORDER BY "end" - start DESC, start, agent
 LIMIT 1000""",
 )
@@ -318,8 +322,11 @@ FROM asked CROSS JOIN (
   SELECT 0, min(started), 'not recorded yet' FROM stretch WHERE source = 0
 )
 WHERE at < until AND "end" > since AND at < "end"
+UNION ALL
+SELECT until / 1000.0, NULL FROM asked WHERE since < until AND until < $__to
 ORDER BY time""",
 )
+"""Grafana draws the last row to the end of the time range: NULL ends it where the future begins."""
 
 GAPS: Final = _query(
     _ASKED,

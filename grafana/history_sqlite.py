@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from grafana_foundation_sdk.builders import common as parts
-from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.builders import stat, statetimeline, table, timeseries
 from grafana_foundation_sdk.models import common, dashboard
 
@@ -24,6 +23,7 @@ from grafana.common import (
     empty_dashboard,
     fixed_colour,
     legend,
+    painted,
     tooltip,
     unit_of,
 )
@@ -85,7 +85,7 @@ def now() -> stat.Panel:
     panel.color_mode(common.BigValueColorMode.BACKGROUND).graph_mode(common.BigValueGraphMode.NONE)
     panel.text_mode(common.BigValueTextMode.VALUE_AND_NAME).justify_mode(common.BigValueJustifyMode.CENTER)
     _in_colours(panel)
-    return panel
+    return panel.color_scheme(painted(OTHER_COLOUR))
 
 
 def age() -> stat.Panel:
@@ -122,7 +122,7 @@ def coverage() -> stat.Panel:
 def _states(panel: statetimeline.Panel, colours: Mapping[str, str]) -> statetimeline.Panel:
     panel.mappings(_words(colours)).show_value(common.VisibilityMode.NEVER)
     panel.merge_values(True).row_height(0.9).line_width(0).fill_opacity(85)
-    panel.color_scheme(builders.FieldColor().mode(dashboard.FieldColorModeId.FIXED).fixed_color(OTHER_COLOUR))
+    panel.color_scheme(painted(OTHER_COLOUR))
     return panel.legend(legend()).tooltip(parts.VizTooltipOptions().mode(common.TooltipDisplayMode.SINGLE))
 
 
@@ -158,9 +158,7 @@ def looking() -> statetimeline.Panel:
         height=4,
     )
     panel.with_target(_table(sql.LOOKING, "time"))
-    return _states(panel, {"looking": COLOURS["Available"]}).color_scheme(
-        builders.FieldColor().mode(dashboard.FieldColorModeId.FIXED).fixed_color(COLOURS[UNKNOWN_WORD])
-    )
+    return _states(panel, {"looking": COLOURS["Available"]}).color_scheme(painted(COLOURS[UNKNOWN_WORD]))
 
 
 def time_in_status() -> table.Panel:
@@ -209,7 +207,8 @@ def long_stays() -> table.Panel:
         8,
         "Long breaks",
         "Stays in the chosen status that touch the time range and are longer than the minutes chosen above; "
-        "whole, also what lies before the time range. May have been longer: nobody saw it begin, or nobody saw it end.",
+        "whole, also what lies before the time range, and cut off at its end. May have been longer: nobody saw it "
+        "begin, or nobody saw it end, or it goes on after the time range.",
         unit="none",
         width=14,
         height=10,
@@ -288,13 +287,13 @@ def changes() -> table.Panel:
         "to_status": "To",
         "uncertainty": "Within",
     }
-    painted = {"type": "color-text"}
+    coloured = {"type": "color-text"}
     for name in ("From", "To"):
         panel.override_by_name(
             name,
             [
                 dashboard.DynamicConfigValue("mappings", _words(HISTORY_COLOURS)),
-                dashboard.DynamicConfigValue("custom.cellOptions", painted),
+                dashboard.DynamicConfigValue("custom.cellOptions", coloured),
             ],
         )
     for name in ("Not before", "Seen"):
@@ -309,7 +308,7 @@ def build() -> dashboard.Dashboard:
         "Zoho Voice / History from SQLite",
         "Who did what, and when nobody was looking, from the history database.",
     )
-    with_choices(board.time("now-24h", "now").refresh("5m"))
+    with_choices(board.time("now-24h", "now").refresh("1m"))
     for panel in (now(), age(), coverage(), timeline(), looking(), time_in_status(), time_by_day()):
         board.with_panel(panel)
     for panel in (long_stays(), gaps(), changes_per_hour(), changes()):

@@ -4,7 +4,8 @@ One rule holds in all of them: time in which nobody was looking is unknown. Whil
 what agents do, even though the exporter goes on exposing the last good poll until `--poll.max-age` is over.
 
 Expressions "in range" look back over the dashboard's time range from its end, and know an agent by the id alone: an
-exporter that moves to another address has another `instance`, and its agents are still the same people.
+exporter that moves to another address has another `instance`, and its agents are still the same people. So are those
+who move from one exporter to another.
 """
 
 from typing import Final
@@ -23,7 +24,9 @@ SINCE: Final = "zohovoice_agent_status_since_timestamp_seconds"
 
 KNOWN_AGENTS: Final = f'sum by (status) (zohovoice_team_agents{{{TEAMS}, status!="unknown"}} and {LOOKING})'
 
-LAST_SEEN_AGENTS: Final = f"last_over_time(sum by (job, instance) (zohovoice_team_agents{{{TEAMS}}})[1d:1m])"
+# A week, so that an exporter that failed before a long weekend is still missed after it.
+_REMEMBERED: Final = "7d"
+LAST_SEEN_AGENTS: Final = f"last_over_time(sum by (job, instance) (zohovoice_team_agents{{{TEAMS}}})[{_REMEMBERED}:1m])"
 
 # Agents of an exporter that is not looking, or cannot be scraped although it should be: as many as were last seen. What
 # was back-filled has no `up`.
@@ -49,8 +52,23 @@ def blind_share(window: str) -> str:
     scrapes = f"({scrapes} >= {PER_TARGET} {told} or {PER_TARGET} {told} or {PER_TARGET} {scrapes})"
     return (
         f"1 - (sum_over_time(zohovoice_up{{{TARGETS}}}[{window}]) or {PER_TARGET} {scrapes} * 0)"
-        f" / {PER_TARGET} ({scrapes} and {PER_TARGET} (last_over_time(zohovoice_up{{{TARGETS}}}[1d])))"
+        f" / {PER_TARGET} ({scrapes} and {PER_TARGET} (last_over_time(zohovoice_up{{{TARGETS}}}[{_REMEMBERED}])))"
     )
+
+
+# ---- the exporters now
+
+# Prometheus has an `up` for every target; only those that were exporters within a week are meant.
+WORKING: Final = (
+    f"min(zohovoice_up{{{TARGETS}}} or {PER_TARGET} (up{{{TARGETS}}} == 0"
+    f" and {PER_TARGET} last_over_time(zohovoice_up{{{TARGETS}}}[{_REMEMBERED}])))"
+)
+_LAST_GOOD: Final = f"zohovoice_last_poll_success_timestamp_seconds{{{TARGETS}}}"
+OLDEST: Final = (
+    f"max(time() - ({_LAST_GOOD} or {PER_TARGET} (last_over_time({_LAST_GOOD}[{_REMEMBERED}])"
+    f" and {PER_TARGET} (up{{{TARGETS}}} == 0))))"
+)
+"""The time since the last good poll, as far as Prometheus knows; of several exporters, the longest."""
 
 
 # ---- each agent now
@@ -68,9 +86,10 @@ SECONDS_IN_STATUS: Final = (
 )
 
 # A state timeline wants one series for each agent, whose number says the status: its place in COLOURS, from 1.
+_PLACES: Final = [f'="{word}"' for word in COLOURS] + [f'!~"{"|".join(COLOURS)}"']
 _NUMBERED: Final = " or ".join(
-    [f'zohovoice_agent_status{{{AGENTS}, status="{word}"}} * {number}' for number, word in enumerate(COLOURS, start=1)]
-    + [f'zohovoice_agent_status{{{AGENTS}, status!~"{"|".join(COLOURS)}"}} * {len(COLOURS) + 1}']
+    f"(zohovoice_agent_status{{{AGENTS}, status{which}}} == 1) * {number}"
+    for number, which in enumerate(_PLACES, start=1)
 )
 _NAMED: Final = (
     f'label_replace(label_replace({DESCRIPTION}, "agent", "$1", "agent_id", "(.*)"), "agent", "$1", "name", "(.+)")'
@@ -85,15 +104,18 @@ STATUS_NUMBER: Final = (
 
 _STEPS: Final = "[$__range:$__interval]"
 
-# The name and team that each agent had last: who is renamed or changes team would else be there twice.
+# The name and team that each agent had last: who is renamed or changes team would else be there twice. time() and not
+# timestamp(): until 2.44 Prometheus read each series from its start for every step of that, which took seconds.
 _LATEST: Final = (
     "topk by (agent_id) (1, max by (agent_id, name, team) ("
-    f"last_over_time(timestamp(zohovoice_agent_info{{{AGENTS}}}){_STEPS})))"
+    f"last_over_time((zohovoice_agent_info{{{AGENTS}}} * 0 + time()){_STEPS})))"
 )
 DESCRIPTION_IN_RANGE: Final = (
     "group by (agent_id, name, team) ("
     f"{_LATEST} and on (agent_id, name, team) last_over_time(zohovoice_agent_info{{{CHOSEN}}}[$__range])"
-    f" or on (agent_id) last_over_time({SINCE}{{{CHOSEN}}}[$__range]))"
+    f" or on (agent_id) last_over_time({SINCE}{{{CHOSEN}}}[$__range])"
+    # Of who was back-filled without names there is nothing but this.
+    f' or on (agent_id) increase(zohovoice_agent_status_seconds_total{{{CHOSEN}, status="unknown"}}[$__range]))'
 )
 
 # How many of the moments at which somebody looked found an agent that was not tracked: hired later, or gone.
@@ -103,11 +125,18 @@ _TRACKED: Final = (
     f' (increase(zohovoice_agent_status_seconds_total{{{AGENTS}, status="unknown"}}[11m])'
     f" unless {PER_TARGET} up{{{TARGETS}}}))"
 )
-_AWAY: Final = (
-    f"sum by (agent_id) (count_over_time((zohovoice_up{{{TARGETS}}} == 1){_STEPS})"
-    f" - {PER_TARGET} group_right () sum by (job, instance, agent_id) ("
-    f"count_over_time(({_TRACKED} and {LOOKING}){_STEPS})))"
+_EVER_TRACKED: Final = (
+    f"(last_over_time({SINCE}{{{AGENTS}}}[$__range] @ end()) or {PER_AGENT}"
+    f' increase(zohovoice_agent_status_seconds_total{{{AGENTS}, status="unknown"}}[$__range] @ end()))'
 )
+
+
+def _moments(agents: str) -> str:
+    """How many of the moments had `agents`, by agent_id, with any exporter of theirs looking."""
+    return f"count_over_time((group by (agent_id) ({agents} and {LOOKING})){_STEPS})"
+
+
+_AWAY: Final = f"({_moments(_EVER_TRACKED)} - on (agent_id) {_moments(_TRACKED)})"
 SECONDS_TRACKED: Final = f"(1 - {_AWAY} / on () group_left () count_over_time(vector(1){_STEPS})) * $__range_s"
 """By agent_id: the whole range, without the time in which somebody looked and the agent was not tracked."""
 
@@ -130,14 +159,18 @@ SECONDS_BY_STATUS: Final = {
 """By agent_id: the time in each status in the range; `other` is words that Zoho added, and only there if there are."""
 
 
+# Grafana puts an answer in which no series has the label into the rows of all teams.
+NO_TEAM: Final = "–"
+
+
 def named(by_agent: str) -> str:
     """`by_agent` with the name and team of each agent, for the chosen teams only."""
     return f"({by_agent}) * on (agent_id) group_left (name, team) {DESCRIPTION_IN_RANGE}"
 
 
 def by_team(by_agent: str) -> str:
-    """The sum of `by_agent` for each team."""
-    return f"sum by (team) ({named(by_agent)})"
+    """The sum of `by_agent` for each team, with `NO_TEAM` for agents without one."""
+    return f'label_replace(sum by (team) ({named(by_agent)}), "team", "{NO_TEAM}", "team", "")'
 
 
 def share(by_agent: str) -> str:

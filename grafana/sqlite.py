@@ -34,3 +34,13 @@ class SqliteQuery(Dataquery, Builder[Dataquery]):
             "queryType": self.kind,
             "timeColumns": list(self.times),
         }
+
+
+def is_chosen(column: str, variable: str) -> str:
+    """SQL: whether the value in `column` is among those chosen for `variable`, which may be "All".
+
+    Grafana's `sqlstring` pairs single quotes, as SQL wants it. Newer versions also write a backslash before each double
+    quote, which SQLite takes for part of the value.
+    """
+    chosen = f"(${{{variable}:sqlstring}})"
+    return f"""({column} IN {chosen} OR replace({column}, '"', '\\"') IN {chosen})"""

@@ -19,6 +19,11 @@ def fields(values: Mapping[str, str]) -> dict[str, str]:
     return {**WHO, **values, "agent_id": "Agent id"}
 
 
+def plain(panel: table.Panel) -> table.Panel:
+    """`panel` with a header and low rows. Grafana writes a table's `noValue` into every empty cell, so it has none."""
+    return panel.show_header(True).cell_height(common.TableCellHeight.SM)
+
+
 def by_status(panel: table.Panel, queries: Mapping[str, str], first: Mapping[str, str]) -> table.Panel:
     """Fill `panel` with a column for each of `queries`, which is by its title; a status has a bar in its colour.
 
@@ -37,4 +42,4 @@ def by_status(panel: table.Panel, queries: Mapping[str, str], first: Mapping[str
     panel.with_transformation(dashboard.DataTransformerConfig(id_val="merge", options={}))
     columns(panel, shown)
     panel.sort_by([parts.TableSortByFieldState().display_name(next(iter(first.values())))])
-    return panel.show_header(True).cell_height(common.TableCellHeight.SM).no_value("no good poll")
+    return plain(panel)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -17,6 +18,7 @@ from exporter.history.writer import HistoryWriter
 from exporter.model import EndReason
 from grafana.sqlite import PLUGIN
 from tests.support.children import child
+from tests.support.documents import documents, fences, read, section
 from tests.support.others import open_to_others
 from tests.support.programs import program, promtool
 from tests.support.serving import until
@@ -80,15 +82,17 @@ def test_every_variable_that_the_units_set_is_one_of_a_setting() -> None:
     assert named <= known
 
 
+def fits_the_schema(path: Path) -> bool:
+    checker = str(Path(sys.executable).with_name("check-jsonschema"))
+    command = [checker, "--builtin-schema", "vendor.compose-spec", str(path)]
+    return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0
+
+
 def test_the_compose_file_fits_its_schema(tmp_path: Path) -> None:
-    checker = Path(sys.executable).with_name("check-jsonschema")
-    command = [str(checker), "--builtin-schema", "vendor.compose-spec", str(DEPLOY / "compose.yml")]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert said.returncode == 0, said.stdout + said.stderr
+    assert fits_the_schema(DEPLOY / "compose.yml")
     wrong = tmp_path / "compose.yml"
     wrong.write_text((DEPLOY / "compose.yml").read_text("utf-8").replace("read_only:", "readonly:"), "utf-8")
-    command[-1] = str(wrong)
-    assert subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 1
+    assert not fits_the_schema(wrong)
 
 
 def test_the_compose_file_mounts_what_is_there_and_opens_ports_on_this_machine_only() -> None:
@@ -99,7 +103,15 @@ def test_the_compose_file_mounts_what_is_there_and_opens_ports_on_this_machine_o
         for volume in service["volumes"]:
             source = volume.split(":")[0]
             assert not source.startswith(".") or (DEPLOY / source).exists()
-        assert service.get("image", "").rpartition(":")[2] != "latest"
+        assert "build" in service or re.fullmatch(r"[a-z/]+:v?\d+\.\d+\.\d+", service["image"])
+
+
+def test_grafana_with_its_first_password_is_started_on_this_machine_only() -> None:
+    pages = [page for page in documents() if "grafana/grafana:" in page.read_text("utf-8")]
+    assert ROOT / "grafana" / "README.md" in pages
+    for page in pages:
+        published = re.findall(r"--publish (\S+:3000)\b", page.read_text("utf-8"))
+        assert set(published) == {"127.0.0.1:3000:3000"}, page
 
 
 def test_the_exporters_command_in_the_compose_file_is_one_that_the_program_takes() -> None:
@@ -165,6 +177,25 @@ def test_grafana_in_the_compose_file_reads_the_exporters_history_as_one_of_its_g
     assert flags["db.mode"] == "0640"
     (user,) = [line.split()[1] for line in (ROOT / "Dockerfile").read_text("utf-8").splitlines() if "USER" in line[:4]]
     assert [user.split(":")[1]] == grafana["group_add"]
+
+
+def test_the_documented_override_runs_and_lets_grafana_read_the_same_database(tmp_path: Path) -> None:
+    (override,) = fences(section(read(ROOT / "docs" / "deployment.md"), "Compose"), "yaml")
+    services = yaml.safe_load(override.body)["services"]
+    command = services["exporter"]["command"]
+    program_ = str(Path(sys.executable).with_name("zohovoice-exporter"))
+    said = subprocess.run([program_, *command, "--help"], capture_output=True, text=True, timeout=30, check=False)
+    assert said.returncode == 0, said.stderr
+    flags = dict(word.removeprefix("--").split("=") for word in command if "=" in word)
+    assert flags["db"] == services["grafana"]["environment"]["HISTORY_DATABASE"].replace("/history/", "/data/")
+    assert flags["db.mode"] == "0640"
+    # A secret is a variable that names a file of /run/secrets, where the engine puts those that the service names.
+    secrets = services["exporter"]["secrets"]
+    assert sorted(services["exporter"]["environment"].values()) == [f"/run/secrets/{name}" for name in sorted(secrets)]
+    assert set(services["exporter"]["environment"]) <= {setting.variable for setting in SETTINGS.values()}
+    path = tmp_path / "compose.override.yml"
+    path.write_text(override.body, "utf-8")
+    assert fits_the_schema(path)
 
 
 READER = """

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.grafana import panel, query
+from tests.support.panels import escaped
 from tests.support.promql import DOWN, FAILING, GOOD, NAMED, STATUSES, TARGET, evaluate, state_set
 
 NUMBERS = "Agents by status"
@@ -91,6 +92,17 @@ def test_the_table_joins_names_and_teams_where_they_are_exposed(tmp_path: Path) 
     )
 
 
+def test_a_team_is_chosen_by_its_name_whatever_characters_that_has(tmp_path: Path) -> None:
+    odd, chosen = "O'Neil (a|b) {x} .* $1", escaped("O'Neil (a|b) {x} .* $1")
+    named = {
+        f'zohovoice_agent_info{{{TARGET},agent_id="1",name="Ann",team="{odd}"}}': "1x40",
+        f'zohovoice_agent_info{{{TARGET},agent_id="2",name="Ann",team="O\'Neil a {{x}} b"}}': "1x40",
+    }
+    ann = f'{{agent_id="1",name="Ann",status="On Call",team="{odd}"}}'
+    cases = [(_now(TABLE, "A", team=team), "10m", [(ann, 540.0)]) for team in (chosen, f"({chosen}|Sales)")]
+    evaluate(tmp_path, {**GOOD, **named}, cases)
+
+
 def test_the_table_says_unknown_since_the_last_good_poll_and_then_nothing(tmp_path: Path) -> None:
     ann, bob = '{agent_id="1",status="unknown"}', '{agent_id="2",status="unknown"}'
     evaluate(
@@ -131,6 +143,24 @@ def test_the_timelines_number_of_a_status_is_shown_as_its_word(tmp_path: Path, w
     evaluate(tmp_path, {**up, **series}, [(_now(TIMELINE, "A"), "10m", [('{agent="1",agent_id="1"}', number)])])
     (mapping,) = panel("agents-now", TIMELINE)["fieldConfig"]["defaults"]["mappings"]
     assert mapping["options"][str(number)]["text"] == (word if word in STATUSES else "other")
+
+
+def test_one_exporter_of_several_that_is_away_has_no_good_poll_and_the_oldest_data(tmp_path: Path) -> None:
+    away = TARGET.replace("exporter", "away")
+    unscraped = {
+        f"up{{{away}}}": "1x9 0x30",
+        f"zohovoice_up{{{away}}}": "1x9 stale",
+        f"zohovoice_last_poll_success_timestamp_seconds{{{away}}}": "0+30x9 stale",
+    }
+    cases = [
+        (_now("Last poll", "A"), "4m30s", [("{}", 1.0)]),
+        (_now("Last poll", "A"), "15m", [("{}", 0.0)]),
+        (_now("Last poll", "A", instance="exporter:10042"), "15m", [("{}", 1.0)]),
+        (_now("Age of the data", "A"), "4m30s", [("{}", 0.0)]),
+        (_now("Age of the data", "A"), "15m", [("{}", 900 - 270.0)]),
+        (_now("Age of the data", "A", instance="exporter:10042"), "15m", [("{}", 0.0)]),
+    ]
+    evaluate(tmp_path, {**GOOD, **unscraped}, cases)
 
 
 def test_the_last_poll_and_its_age_are_shown(tmp_path: Path) -> None:

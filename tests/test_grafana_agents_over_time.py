@@ -79,6 +79,20 @@ def test_an_hour_in_which_the_exporter_is_down_stays_unknown_to_its_end(tmp_path
     )
 
 
+def test_an_exporter_that_is_down_over_a_long_weekend_stays_unknown(tmp_path: Path) -> None:
+    series = {series: values.replace("0x20", "0x11520") for series, values in DOWN.items()}
+    name = f"{{{TARGET}}}"
+    evaluate(
+        tmp_path,
+        series,
+        [
+            (_asked(STACK, "B"), "4d", [("{}", 2)]),
+            (_asked(AVAILABLE, "C"), "4d", [("{}", 2)]),
+            (_asked(BLIND, "A"), "4d", [(name, 1)]),
+        ],
+    )
+
+
 def test_mean_and_least_available_are_of_the_15_minutes_before(tmp_path: Path) -> None:
     # At 15 m the 31 moments from 0 s on: 3 available in 21 of them, 1 in 10.
     series = {**GOOD, **teams("x40"), **_available("3x20 1x19")}

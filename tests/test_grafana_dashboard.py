@@ -75,6 +75,38 @@ def test_titles_are_said_once(name: str) -> None:
     assert len(titles) == len(set(titles))
 
 
+# ---- what is shown where there is nothing
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_table_says_in_its_empty_cells_what_is_meant_for_all_of_it(name: str) -> None:
+    """Grafana writes `noValue` into each cell without a value: who has no team would have the team "no good poll"."""
+    defaults = [each["fieldConfig"]["defaults"] for each in panels(name) if each["type"] == "table"]
+    assert [each for each in defaults if each.get("noValue")] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_number_that_is_not_known_is_not_painted_green(name: str) -> None:
+    """Where a panel names no colour, Grafana paints what has no value in the colour of its lowest threshold: green."""
+    for each in panels(name):
+        if each["type"] == "stat" and each["options"]["colorMode"] != "none":
+            colour = each["fieldConfig"]["defaults"]["color"]
+            if colour["mode"] == "thresholds":
+                lowest = each["fieldConfig"]["defaults"]["thresholds"]["steps"][0]
+                assert lowest == {"color": "text", "value": None}, each["title"]
+            else:
+                assert (colour["mode"], colour["fixedColor"] == COLOURS["Available"]) == ("fixed", False), each["title"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_lanes_have_colours_of_their_own_and_so_a_legend(name: str) -> None:
+    """Grafana gives a state timeline a scale of colours by itself, and draws no legend for one."""
+    for each in panels(name):
+        if each["type"] == "state-timeline":
+            assert each["fieldConfig"]["defaults"]["color"]["mode"] == "fixed", each["title"]
+            assert not each["fieldConfig"]["defaults"]["custom"].get("spanNulls"), each["title"]
+
+
 # ---- the choice of agents
 
 

@@ -156,13 +156,14 @@ def test_an_exporter_that_is_not_chosen_is_not_shown(tmp_path: Path) -> None:
     evaluate(tmp_path, WORLD, [(_asked(*each, instance="another:10042"), "10m", []) for each in ANSWERS])
 
 
-@pytest.mark.parametrize("panel", ["Age of the data", "Duration of scrapes"])
+@pytest.mark.parametrize("panel", ["Age of the data and duration of polls", "Duration of scrapes"])
 def test_what_nobody_can_tell_of_an_exporter_that_is_away_is_a_hole(tmp_path: Path, panel: str) -> None:
     evaluate(tmp_path, DOWN, [(_asked(panel, "A"), "15m", [])])
 
 
 def test_an_exporter_that_is_away_counts_as_failed_and_another_target_that_is_away_does_not(tmp_path: Path) -> None:
     evaluate(tmp_path, DOWN, [(_asked("Last poll", "A"), at, [("{}", 0)]) for at in ("10m", "15m")])
+    evaluate(tmp_path, DOWN, [(_asked("Age of the data", "A"), "15m", [("{}", 900 - 570)])])
     good = WORLD | _series("zohovoice_up", "1x40")
     evaluate(tmp_path, good, [(_asked("Last poll", "A"), "15m", [("{}", 1)])])
 

@@ -20,7 +20,7 @@ from exporter.history.reader import HistoryReader
 from exporter.history.reports import REPORTS
 from exporter.history.reports.long import long
 from exporter.history.window import Window
-from exporter.model import AVAILABLE, BUSY, ON_BREAK
+from exporter.model import BUSY, ON_BREAK
 from exporter.report.model import Cell
 from grafana import history_sql
 from tests.support import minutes
@@ -28,8 +28,8 @@ from tests.support.datasette import COMMON, COMMON_ENDS, canned
 from tests.support.grafana import dashboard
 from tests.support.minutes import at, polled
 from tests.support.sample_history import write_sample_history
-from tests.support.sqlite_panels import NAME, Chosen, SqlQuery, answer, filled, sql_queries, variable
-from tests.support.two_sources import DAY_MS, Case, cases, recorded, rows, write
+from tests.support.sqlite_panels import NAME, Chosen, SqlQuery, answer, filled, sql_queries, variable, write_morning
+from tests.support.two_sources import DAY_MS, Case, cases, recorded, write
 
 UTC = ZoneInfo("UTC")
 LATER = 2 * DAY_MS + 1_000
@@ -85,52 +85,12 @@ def test_an_empty_history_is_no_error(tmp_path: Path, panel: str) -> None:
         assert not any(value for name, value in row.items() if name not in ("time", "minutes without polls"))
 
 
-# --- variables --------------------------------------------------------------------------------------------------------
+# --- by hand ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def morning(tmp_path: Path) -> Path:
-    """Polls on the minute from 08:00 to 08:12, none after 08:05 and before 08:10; agent 2 is asked for until 08:02."""
-    path = tmp_path / "morning.db"
-    polls = polled(
-        {
-            "1": [("08:00", AVAILABLE), ("08:02", ON_BREAK), ("08:11", BUSY)],
-            "2": [("08:00", BUSY), ("08:03", None)],
-        },
-        "08:00",
-        "08:12",
-        silent=[("08:05", "08:10")],
-    )
-    write(path, polls, minutes.PACE, names={at("08:00"): "O'Brien"})
-    return path
-
-
-def choices(path: Path, name: str, chosen: Chosen) -> list[tuple[object, ...]]:
-    return [tuple(row.values()) for row in rows(path, filled(variable(name)["query"], chosen), at("09:00"))]
-
-
-def test_variables_offer_teams_agents_and_status_words(morning: Path) -> None:
-    everything = Chosen(at("08:00"), at("09:00"))
-    assert choices(morning, "team", everything) == [("O'Brien",)]
-    assert choices(morning, "agent", everything) == [("O'Brien 1", "1"), ("O'Brien 2", "2")]
-    assert choices(morning, "agent", replace(everything, teams=["O'Brien"])) == [("O'Brien 1", "1"), ("O'Brien 2", "2")]
-    assert choices(morning, "agent", replace(everything, teams=["Sales"])) == []
-    assert choices(morning, "status", everything) == [(word,) for word in sorted(STATUSES)]
-
-
-def test_who_has_the_name_of_another_is_shown_with_the_id(morning: Path) -> None:
-    with closing(sqlite3.connect(morning)) as connection, connection:
-        connection.execute("UPDATE agent_version SET name = 'Ann'")
-    everything = Chosen(at("08:00"), at("09:00"))
-    assert {row["agent"] for row in answer(morning, "Status of each agent", everything, at("09:00"))} == {
-        "Ann (1)",
-        "Ann (2)",
-    }
-    alone = replace(everything, agents=["1"])
-    assert {row["agent"] for row in answer(morning, "Status of each agent", alone, at("09:00"))} == {"Ann"}
-
-
-# --- by hand ----------------------------------------------------------------------------------------------------------
+    return write_morning(tmp_path)
 
 
 def test_a_lane_says_unknown_where_nobody_looked_and_ends_where_tracking_does(morning: Path) -> None:
@@ -164,6 +124,27 @@ def test_the_recorders_lane_names_the_reason_of_each_gap(morning: Path) -> None:
         (at("08:12"), "shutdown"),
     ]
     assert lane("08:06", "08:07", "09:00") == [(at("08:06"), "poll failure")]
+
+
+def test_nothing_is_painted_into_the_future(morning: Path) -> None:
+    # Grafana draws the last row of a lane to the end of the time range, such as that of "today".
+    chosen = Chosen(at("08:11"), at("23:59"))
+    ends = {
+        panel: [(ms(row["time"]), row[column]) for row in answer(morning, panel, chosen, at("08:20"))][-1]
+        for panel, column in (("Status of each agent", "Value"), ("When the recorder was looking", "the recorder"))
+    }
+    assert set(ends.values()) == {(at("08:20"), None)}
+    tomorrow = Chosen(at("02T00:00"), at("02T12:00"))
+    assert all(not answer(morning, panel, tomorrow, at("08:20")) for panel in ends)
+
+
+def test_a_stay_that_goes_on_after_the_time_range_is_cut_off_there_and_called_so(morning: Path) -> None:
+    found = answer(morning, "Long breaks", Chosen(at("08:03"), at("08:04"), minutes=1), at("09:00"))
+    assert [(row["agent"], ms(row["start"]), ms(row["end"]), row["seen"]) for row in found] == [
+        ("O'Brien 1", at("08:02"), at("08:04"), "may have been longer")
+    ]
+    (panel,) = [panel for panel in dashboard(NAME)["panels"] if panel["title"] == "Long breaks"]
+    assert "it goes on after the time range" in panel["description"]
 
 
 def test_now_is_unknown_once_the_latest_poll_is_too_old(tmp_path: Path) -> None:

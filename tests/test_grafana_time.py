@@ -20,6 +20,7 @@ BREAKS = "Longest breaks today"
 COLUMNS = dict(zip(("Available", "On Call", "Busy", "On Break", "Offline", "other", "unknown"), "ABCDEFG", strict=True))
 WORDS = tuple(COLUMNS)
 
+NO_TEAM = '{team="–"}'
 ANN, BOB = '{agent_id="1",name="Ann",team="Sales"}', '{agent_id="2",name="Bob"}'
 
 # The exporter is down for an hour of two, from 40 m (sample 80) to 100 m (sample 200), and its counters begin anew.
@@ -73,7 +74,7 @@ def test_agents_go_by_id_where_names_are_not_exposed(tmp_path: Path) -> None:
             (_asked(TIME, "On Call"), "20m", [('{agent_id="1"}', 1200)]),
             (_asked(TIME, "unknown"), "20m", [('{agent_id="1"}', 0), ('{agent_id="2"}', 0)]),
             (_asked(TIME, "On Call", team="Sales"), "20m", []),
-            (_asked(TEAMS, "On Call"), "20m", [("{}", 1200)]),
+            (_asked(TEAMS, "On Call"), "20m", [(NO_TEAM, 1200)]),
             (_asked(SHARE, "Available"), "20m", [('{agent_id="2"}', 1)]),
         ],
     )
@@ -204,6 +205,62 @@ def test_an_exporter_that_moved_to_another_address_does_not_double_the_unknown_t
     )
 
 
+def test_an_agent_who_moves_from_one_exporter_to_another_is_tracked_by_the_two_in_turn(tmp_path: Path) -> None:
+    other = TARGET.replace("exporter", "other")
+    series = {
+        f"zohovoice_up{{{TARGET}}}": "1x40",
+        f"zohovoice_up{{{other}}}": "1x40",
+        **since("1", "0x19 stale"),
+        **since("1", "_x20 0x20", other),
+        **credited("1", "On Call", "0+30x19 stale"),
+        **credited("1", "On Call", "_x20 0+30x20", other),
+    }
+    left = {
+        **series,
+        **since("1", "_x20 0x10 stale", other),
+        **credited("1", "On Call", "_x20 0+30x10 stale", other),
+    }
+    who = '{agent_id="1"}'
+    evaluate(
+        tmp_path,
+        series,
+        [
+            (_asked(TIME, "unknown"), "20m", [(who, 15)]),
+            (_asked(SHARE, "On Call"), "20m", [(who, round(1185 / 1200, 3))]),
+            (_asked(SHARE, "unknown"), "20m", [(who, round(15 / 1200, 3))]),
+        ],
+    )
+    # Half a step is added at the end of either series. Gone in the last 10 of 41 moments.
+    evaluate(
+        tmp_path,
+        left,
+        [
+            (_asked(TIME, "On Call"), "20m", [(who, 900)]),
+            (_asked(TIME, "unknown"), "20m", [(who, round(1200 * 31 / 41 - 900, 3))]),
+        ],
+    )
+
+
+def test_who_was_back_filled_without_names_is_there_by_id(tmp_path: Path) -> None:
+    series = {
+        f"zohovoice_up{{{TARGET}}}": "1x20 0x20",
+        **credited("1", "On Call", "0+30x20 600x20"),
+        **credited("1", "unknown", "0x20 30+30x19"),
+    }
+    # A counter tells of nothing before its second sample: the agent joins at the second of 41 moments.
+    who, unknown = '{agent_id="1"}', round(1200 * 40 / 41 - 600, 3)
+    evaluate(
+        tmp_path,
+        series,
+        [
+            (_asked(TIME, "On Call"), "20m", [(who, 600)]),
+            (_asked(TIME, "unknown"), "20m", [(who, unknown)]),
+            (_asked(TIME, "On Call", team="Sales"), "20m", []),
+            (_asked(ALL, "unknown"), "20m", [("{}", unknown)]),
+        ],
+    )
+
+
 def test_teams_have_the_time_of_their_agents_together_with_a_row_for_those_without(tmp_path: Path) -> None:
     carl = {
         **since("3", "0x40"),
@@ -215,10 +272,16 @@ def test_teams_have_the_time_of_their_agents_together_with_a_row_for_those_witho
         {**GOOD, **NAMED, **carl},
         [
             (_asked(TEAMS, "On Call"), "20m", [('{team="Sales"}', 1800)]),
-            (_asked(TEAMS, "Available"), "20m", [("{}", 1200)]),
-            (_asked(TEAMS, "unknown"), "20m", [('{team="Sales"}', 600), ("{}", 0)]),
+            (_asked(TEAMS, "Available"), "20m", [(NO_TEAM, 1200)]),
+            (_asked(TEAMS, "unknown"), "20m", [('{team="Sales"}', 600), (NO_TEAM, 0)]),
         ],
     )
+
+
+def test_what_only_agents_without_a_team_did_says_whose_it_is(tmp_path: Path) -> None:
+    """Grafana merges the answers of all columns, and one without the label would go into the rows of all teams."""
+    series = {**GOOD, **NAMED, **credited("2", "Available", "0x40"), **credited("2", "Wrap Up", "0+30x40")}
+    evaluate(tmp_path, series, [(_asked(TEAMS, "other"), "20m", [(NO_TEAM, 1200)])])
 
 
 def test_the_table_of_agents_counts_their_transitions(tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ table.table td, table.table th { white-space: nowrap; }
 td.number { text-align: right; }
 .columns { display: flex; gap: 40px; font-size: 14px; }
 .prom_graph_xtitle, .prom_graph_link { display: none; }
+.rickshaw_graph .x_tick .title { opacity: 1; bottom: 2px; padding: 0 3px; color: #222; background: #fffc; }
 """
 
 

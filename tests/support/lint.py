@@ -20,6 +20,7 @@ UNITS: Final = {
 """Those of Grafana's units that a dashboard here may need."""
 
 _MODIFIER: Final = re.compile(r"\b(?:by|on|without|ignoring|group_left|group_right)\s*\([^)]*\)")
+_BRACES: Final = re.compile(r"\{(?:[^}\"]|\"(?:\\.|[^\"\\])*\")*\}")
 _SELECTOR: Final = re.compile(r"([a-zA-Z_:][\w:]*)\s*\{((?:[^}\"]|\"(?:\\.|[^\"\\])*\")*)\}")
 _NAME: Final = re.compile(r"(?<![\w$.])[a-zA-Z_:][\w:]*(?!\w*\s*\()\b")
 _WORDS: Final = {
@@ -115,7 +116,7 @@ def panel_no_targets(board: Board) -> Iterator[str]:
 
 def target_rate_interval(board: Board) -> Iterator[str]:
     for place, expr in expressions(board):
-        for read, over in re.findall(r"\b(i?rate)\(\s*\w*\{[^}]*\}(\[[^]]*\])", expr):
+        for read, over in re.findall(r"\b(i?rate)\(\s*[\w:]*\s*(\[[^]]*\])", _BRACES.sub("", expr)):
             if over != "[$__rate_interval]":
                 yield f"{place}: {read} over {over}"
 

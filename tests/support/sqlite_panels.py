@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from exporter.model import AVAILABLE, BUSY, ON_BREAK
+from tests.support import minutes
 from tests.support.grafana import dashboard
-from tests.support.two_sources import rows
+from tests.support.minutes import at, polled
+from tests.support.two_sources import rows, write
 
 NAME: Final = "history-sqlite"
 
@@ -59,10 +62,13 @@ def variable(name: str) -> Mapping[str, Any]:
 
 
 def _listed(name: str, values: Sequence[str] | None) -> str:
-    """What Grafana puts in for `${name:sqlstring}`: each value quoted, but what "All" stands for as it is."""
+    """What Grafana puts in for `${name:sqlstring}`: each value quoted, but what "All" stands for as it is.
+
+    It pairs single quotes, and writes a backslash before double ones, which SQLite takes for part of the value.
+    """
     if values is None:
         return str(variable(name)["allValue"])
-    return ",".join("'" + value.replace("'", "''") + "'" for value in values)
+    return ",".join("'" + value.replace("'", "''").replace('"', '\\"') + "'" for value in values)
 
 
 def filled(raw: str, chosen: Chosen) -> str:
@@ -103,3 +109,22 @@ def answer(path: Path, panel: str, chosen: Chosen, now: int) -> list[dict[str, A
         assert [row["time"] for row in found] == sorted({row["time"] for row in found})
         assert all(isinstance(value, int | float | None) for row in found for value in row.values())
     return found
+
+
+def write_morning(folder: Path) -> Path:
+    """`morning.db`: polls on the minute from 08:00 to 08:12, none after 08:05 and before 08:10.
+
+    Agent 2 is asked for until 08:02.
+    """
+    path = folder / "morning.db"
+    polls = polled(
+        {
+            "1": [("08:00", AVAILABLE), ("08:02", ON_BREAK), ("08:11", BUSY)],
+            "2": [("08:00", BUSY), ("08:03", None)],
+        },
+        "08:00",
+        "08:12",
+        silent=[("08:05", "08:10")],
+    )
+    write(path, polls, minutes.PACE, names={at("08:00"): "O'Brien"})
+    return path
