@@ -1,6 +1,7 @@
 """Event-loop lag of the whole program while it polls, commits, renders and is scraped.
 
 Run as `python -m tests.benchmarks.web.lag AGENTS INTERVAL SECONDS`; prints milliseconds: p50, p99, maximum.
+Without agents there is no program, only a loop that does nothing: what the machine itself takes.
 """
 
 import asyncio
@@ -10,7 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Coroutine
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -45,10 +47,21 @@ class Lag:
     ticks: int
 
 
-def measured(agents: int, interval_s: float, seconds: float) -> Lag:
-    """The lag of a program in a process of its own, from its second poll on."""
+def measured(agents: int, interval_s: float, seconds: float) -> tuple[Lag, Lag]:
+    """The lag of a program in a process of its own, from its second poll on; and meanwhile that of an idle loop."""
+    with _process(agents, interval_s, seconds) as busy, _process(0, interval_s, interval_s + seconds) as idle:
+        return _said(busy), _said(idle)
+
+
+def _process(agents: int, interval_s: float, seconds: float) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.benchmarks.web.lag", str(agents), str(interval_s), str(seconds)]
-    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+
+def _said(process: subprocess.Popen[str]) -> Lag:
+    said, _ = process.communicate()
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
     return Lag(**json.loads(said))
 
 
@@ -66,16 +79,21 @@ async def _run(settings: Settings, seconds: float) -> Lag:
     # The first poll finds everybody new; it is the others that count.
     await asyncio.sleep(settings.poll.interval_s)
     scraping = await _scraper(url)
-    late: list[float] = []
-    give_up = time.perf_counter() + seconds
-    while (before := time.perf_counter()) < give_up:
-        await asyncio.sleep(_TICK_S)
-        late.append((time.perf_counter() - before - _TICK_S) * 1000)
+    lag = await _ticked(seconds)
     with contextlib.suppress(ProcessLookupError):
         scraping.kill()
     await scraping.wait()
     stop.set()
     await serving
+    return lag
+
+
+async def _ticked(seconds: float) -> Lag:
+    late: list[float] = []
+    give_up = time.perf_counter() + seconds
+    while (before := time.perf_counter()) < give_up:
+        await asyncio.sleep(_TICK_S)
+        late.append((time.perf_counter() - before - _TICK_S) * 1000)
     late.sort()
     return Lag(late[len(late) // 2], late[len(late) * 99 // 100], late[-1], len(late))
 
@@ -96,6 +114,16 @@ async def _scraper(url: str) -> asyncio.subprocess.Process:
 def main() -> None:
     """Measure, and print it as JSON."""
     agents, interval_s, seconds = int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
+    lag = _of_the_program(agents, interval_s, seconds) if agents else _run_by_loop(_ticked(seconds))
+    print(json.dumps(asdict(lag)))
+
+
+def _run_by_loop(what: Coroutine[object, object, Lag]) -> Lag:
+    with asyncio.Runner(loop_factory=app.loop_factory()) as runner:  # the loop that `serve` would have
+        return runner.run(what)
+
+
+def _of_the_program(agents: int, interval_s: float, seconds: float) -> Lag:
     with chunk_server(agents, CHUNK) as url, tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         people = folder / "agents.csv"
@@ -115,11 +143,7 @@ def main() -> None:
             metrics=MetricsSettings(),
             web=WebSettings(listen_addresses=("127.0.0.1:0",)),
         )
-        with asyncio.Runner(loop_factory=app.loop_factory()) as runner:  # the loop that `serve` would have
-            lag = runner.run(_run(settings, seconds))
-    print(
-        json.dumps({"median_ms": lag.median_ms, "p99_ms": lag.p99_ms, "longest_ms": lag.longest_ms, "ticks": lag.ticks})
-    )
+        return _run_by_loop(_run(settings, seconds))
 
 
 if __name__ == "__main__":
