@@ -39,7 +39,22 @@ _ON: Final = "on (job, instance)"
 _GOOD_READINGS: Final = (
     f"zohovoice_roster_refreshes_total - {_ON} sum by (job, instance) (zohovoice_roster_refresh_failures_total)"
 )
-_FAILED_POLLS: Final = "sum by (job, instance) (increase(zohovoice_poll_failures_total[30m]))"
+# By the time of the sample: it may be older than three short intervals when it is looked at.
+_AGE: Final = "timestamp(zohovoice_last_poll_success_timestamp_seconds) - zohovoice_last_poll_success_timestamp_seconds"
+_OLD: Final = "3 * zohovoice_poll_interval_seconds"
+_AUTH_FAILURES: Final = 'sum by (job, instance) (increase(zohovoice_poll_failures_total{reason="auth"}[30m])) > 0'
+
+
+def _many_fail(window: str, lately: str) -> str:
+    """More than a quarter of the polls of a window, and one of them lately."""
+    failed = "sum by (job, instance) (increase(zohovoice_poll_failures_total[{}]))"
+    return (
+        f"{failed.format(window)}\n"
+        f"    / {_ON} sum by (job, instance) (increase(zohovoice_polls_total[{window}])) > 0.25\n"
+        f"  and {_ON} {failed.format(window)} > 2.5\n"
+        f"  and {_ON} {failed.format(lately)} > 0"
+    )
+
 
 ALERTS: Final = (
     Alert(
@@ -75,8 +90,9 @@ ALERTS: Final = (
     ),
     Alert(
         "ZohoVoiceDataStale",
-        "time() - zohovoice_last_poll_success_timestamp_seconds > 3 * zohovoice_poll_interval_seconds\n"
-        f"or (zohovoice_up == 0 unless {_ON} zohovoice_last_poll_success_timestamp_seconds)",
+        f"{_AGE} > {_OLD}\n"
+        f"or (zohovoice_up == 0 unless {_ON} zohovoice_last_poll_success_timestamp_seconds\n"
+        f"  and {_ON} time() - zohovoice_exporter_config_last_reload_success_timestamp_seconds > {_OLD})",
         "5m",
         "critical",
         f"{_WHO} has no fresh data",
@@ -84,35 +100,42 @@ ALERTS: Final = (
         "exporter started{{ end }}: what agents do is unknown, and the history has a gap. Look at the reasons of "
         "failed polls and at the log. Do not restart the exporter while Zoho throttles it.",
         "The second term is for an exporter whose polls never worked: before the first good one there is no time of "
-        "it.",
+        "it. Settings are read at the start: three intervals later more than one poll has failed, however far apart.",
     ),
     Alert(
         "ZohoVoicePollFailing",
-        f"{_FAILED_POLLS}\n  / {_ON} sum by (job, instance) (increase(zohovoice_polls_total[30m])) > 0.25\n"
-        f"and {_ON} {_FAILED_POLLS} > 2.5\n"
-        f"and {_ON} min_over_time(zohovoice_up[5m]) == 0",
+        f"({_many_fail('30m', '5m')}\n"
+        f"  and {_ON} zohovoice_poll_interval_seconds <= 60)\n"
+        f"or ({_many_fail('3h', '1h')}\n"
+        f"  and {_ON} zohovoice_poll_interval_seconds > 60)",
         "10m",
         "warning",
         f"Many polls of {_WHO} fail",
-        "{{ $value | humanizePercentage }} of the polls of the last 30 minutes failed, so the history has gaps and "
-        "short statuses are missed. Look at the reasons of failed polls and at the log.",
-        "At least three failed polls, for one alone is no news; and one within five minutes, for what is over is none.",
+        "{{ $value | humanizePercentage }} of the latest polls failed, so the history has gaps and short statuses are "
+        "missed. Look at the reasons of failed polls and at the log.",
+        "At least three failed polls, for one alone is no news; and one lately, for what is over is none. By counters: "
+        "whoever scrapes less often than it polls may never see zohovoice_up at 0. Half an hour has too few polls that "
+        "are far apart.",
     ),
     Alert(
         "ZohoVoiceTokenExpiring",
         "increase(zohovoice_oauth_token_refresh_failures_total[30m]) > 1.5\n"
-        f"unless {_ON} zohovoice_oauth_token_expiry_timestamp_seconds - time() > 120",
+        f"unless {_ON} (zohovoice_oauth_token_expiry_timestamp_seconds - time() > 120\n"
+        f"  unless {_ON} ({_AUTH_FAILURES} and {_ON} zohovoice_up == 0))",
         "2m",
         "critical",
         f"{_WHO} gets no new access token",
-        "Its access token is over or about to be, and attempts to get a new one fail: then no poll can work. The log "
-        "has Zoho's reason. If it is the credentials, make a new refresh token; if it is the network, mend that.",
+        "Its access token is over, about to be or refused, and attempts to get a new one fail: then no poll can work. "
+        "The log has Zoho's reason. If it is the credentials, make a new refresh token; if it is the network, mend "
+        "that.",
         "Tokens are replaced two minutes before their end, by the exporter itself: only one that is closer to it "
-        "while attempts fail is a fault. Also when there never was one.",
+        "while attempts fail is a fault. Also when there never was one, and when Zoho refuses one before its end, as "
+        "it does when the refresh token is revoked.",
     ),
     Alert(
         "ZohoVoiceRateLimited",
-        "zohovoice_poll_backoff_seconds > zohovoice_poll_interval_seconds\n"
+        "(zohovoice_poll_backoff_seconds > zohovoice_poll_interval_seconds\n"
+        f"  unless {_ON} increase(zohovoice_oauth_token_refresh_failures_total[30m]) > 0)\n"
         "or zohovoice_api_retry_after_timestamp_seconds - time() > 0\n"
         "or increase(zohovoice_api_rate_limited_total[1h]) > 2.5",
         "2m",
@@ -122,12 +145,13 @@ ALERTS: Final = (
         "exporter waits and goes on by itself: do not restart it and make no requests by hand, each one may prolong "
         "the lock. If it comes again, poll less often or lower --api.max-requests-per-minute.",
         "The first term knows a lock from before a restart too, the second those of the roster and of tokens. The "
-        "exporter's own limit of requests holds it up for less than two minutes.",
+        "exporter's own limit of requests holds it up for less than two minutes, that of attempts to get a token for "
+        "up to ten: then it is not Zoho who throttles.",
     ),
     Alert(
         "ZohoVoiceNoAgentsAvailable",
         'sum by (job, instance) (zohovoice_agents{status="Available"}) == 0\n'
-        f"and {_ON} zohovoice_up == 1\n"
+        f"and {_ON} {_AGE} <= {_OLD}\n"
         f'and {_ON} sum by (job, instance) (zohovoice_agents{{status!~"Offline|unknown"}}) > 0',
         "10m",
         "warning",
@@ -135,7 +159,8 @@ ALERTS: Final = (
         "For 10 minutes nobody could take a call although agents are at work: all of them are busy, in calls or on "
         "break. Look at the board for who is in what since when.",
         "A bare sum() has no labels for `and` to match on and never fires; without the last term it fires every "
-        "night; without the one before it fires on what nobody has seen.",
+        "night; without the one before it fires on what nobody has seen. Three intervals, as for stale data: one "
+        "failed poll must not make the ten minutes begin anew.",
     ),
     Alert(
         "ZohoVoiceUnknownStatus",
@@ -160,14 +185,19 @@ ALERTS: Final = (
     ),
     Alert(
         "ZohoVoiceHistoryWriteFailing",
-        "increase(zohovoice_history_write_failures_total[5m]) > 0",
+        "(increase(zohovoice_history_write_failures_total[5m]) > 0\n"
+        f"  and {_ON} zohovoice_poll_interval_seconds <= 120)\n"
+        "or (increase(zohovoice_history_write_failures_total[1h]) > 0\n"
+        f"  unless {_ON} increase(zohovoice_history_write_duration_seconds_count[20m]) > 0\n"
+        f"  and {_ON} zohovoice_poll_interval_seconds > 120)",
         "10m",
         "critical",
         f"{_WHO} cannot write its history",
         "Facts wait in memory and are written once the database can be: do not restart the exporter, that loses "
         "them. Look for a full disk, permissions, or another program that holds the database.",
         "Writing is tried again at least each 30 seconds. One failed attempt leaves the window before ten minutes "
-        "are over.",
+        "are over. Counters move only when a poll ends: where polls are far apart the window would often "
+        "be empty, and what counts is that none has worked.",
     ),
     Alert(
         "ZohoVoiceHistoryLost",
@@ -183,14 +213,15 @@ ALERTS: Final = (
         "ZohoVoiceRosterNotRefreshed",
         "sum by (job, instance) (changes(zohovoice_roster_refresh_failures_total[2h])) >= 2\n"
         f"unless {_ON} changes(({_GOOD_READINGS})[2h:1m]) > 0\n"
-        f"unless {_ON} (({_GOOD_READINGS}) > 0 and {_ON} resets(zohovoice_roster_refreshes_total[2h]) > 0)",
+        f"unless {_ON} (({_GOOD_READINGS}) > 0 and {_ON} resets(zohovoice_roster_refreshes_total[2h]) > 0)\n"
+        f"unless {_ON} (({_GOOD_READINGS}) > 0 unless {_ON} zohovoice_roster_refreshes_total offset 2h)",
         "30m",
         "warning",
         f"{_WHO} cannot read the list of agents",
         "The list of agents was not read for two hours or since the start, and attempts fail: new agents are not "
         "tracked, and those who left count as unknown. Look at the reasons of failed readings and at the log.",
-        "Good readings are all readings less the failed ones. Who names all agents by id reads no list and has "
-        "neither.",
+        "Good readings are all readings less the failed ones. One that came before the first scrape, or before the "
+        "first after a restart, is good for two hours too. Who names all agents by id reads no list and has neither.",
     ),
     Alert(
         "ZohoVoiceConfigReloadFailed",

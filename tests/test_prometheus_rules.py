@@ -1,42 +1,28 @@
 """Recording rules and alerts: what is written is what the tables say, and what Prometheus' own promtool makes of it.
 
 The cases of each alert are in tests/data/prometheus_rules/, one file an alert, which promtool runs by itself too.
+What all alerts together make of quiet hours is in test_prometheus_quiet_hours.py.
 """
 
-import json
 import re
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from exporter.metrics.families import FAMILIES, FAMILY
 from exporter.metrics.family import Shown, Type
-from grafana.alerts import ALERTS, JOB, RUNBOOKS, Alert
+from grafana.alerts import ALERTS, RUNBOOKS, Alert
 from grafana.rules import FILES, FOLDER, RULES, alerts, recording_rules, write_rules
 from tests.support.documents import ROOT, anchors, links, read, section
 from tests.support.programs import promtool
+from tests.support.rule_cases import ALERTS_FILE, CASES, cases, judge_alone, loaded
 
-CASES = Path(__file__).parent / "data" / "prometheus_rules"
 EACH_ALERT = pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
 RUNBOOK_PAGE = ROOT / "docs" / "runbooks.md"
 NAMES = re.compile(r"(?<![\w:])(?:zohovoice|process|python)_\w+")
 OTHERS = {"process_start_time_seconds"}
 """Of prometheus-client's own collectors."""
-
-
-def _loaded(text: str) -> list[dict[str, Any]]:
-    (group,) = yaml.safe_load(text)["groups"]
-    rules: list[dict[str, Any]] = group["rules"]
-    return rules
-
-
-def _cases(name: str) -> list[dict[str, Any]]:
-    tests: list[dict[str, Any]] = yaml.safe_load((CASES / f"{name}.yml").read_text(encoding="utf-8"))["tests"]
-    return tests
 
 
 # --- the files --------------------------------------------------------------------------------------------------------
@@ -55,11 +41,11 @@ def test_there_is_no_other_file_and_all_are_written(tmp_path: Path) -> None:
 
 
 def test_the_text_of_the_rules_is_read_back_as_the_table() -> None:
-    assert _loaded(recording_rules()) == [{"record": rule.record, "expr": rule.expr} for rule in RULES]
+    assert loaded(recording_rules()) == [{"record": rule.record, "expr": rule.expr} for rule in RULES]
 
 
 def test_the_text_of_the_alerts_is_read_back_as_the_table() -> None:
-    assert _loaded(alerts()) == [
+    assert loaded(alerts()) == [
         {
             "alert": alert.name,
             "expr": alert.expr,
@@ -144,10 +130,20 @@ def test_no_rule_or_alert_needs_families_that_can_be_switched_off() -> None:
 # --- what they do -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", sorted(CASES.iterdir()), ids=lambda path: path.stem)
-def test_the_cases_of_a_file_come_out_as_they_say(path: Path) -> None:
-    tested = subprocess.run([promtool(), "test", "rules", path], capture_output=True, text=True, timeout=60)
-    assert tested.returncode == 0, tested.stdout + tested.stderr
+@EACH_ALERT
+def test_the_cases_of_an_alert_come_out_as_they_say(alert: Alert, tmp_path: Path) -> None:
+    document = cases(alert.name)
+    assert document["rule_files"] == [ALERTS_FILE]
+    judged = judge_alone(alert.name, document, tmp_path)
+    assert judged.returncode == 0, judged.stdout + judged.stderr
+
+
+@pytest.mark.parametrize("name", ["recording_rules", "ZohoVoiceDataStale"])
+def test_the_files_of_cases_can_be_given_to_promtool_as_they_are(name: str) -> None:
+    judged = subprocess.run(
+        [promtool(), "test", "rules", CASES / f"{name}.yml"], capture_output=True, text=True, timeout=60
+    )
+    assert judged.returncode == 0, judged.stdout + judged.stderr
 
 
 def test_every_alert_has_a_file_of_cases_and_every_file_an_alert() -> None:
@@ -159,7 +155,7 @@ def test_every_alert_has_a_file_of_cases_and_every_file_an_alert() -> None:
 @EACH_ALERT
 def test_an_alert_has_cases_in_which_it_fires_resolves_and_stays_silent(alert: Alert) -> None:
     seen = set()
-    for case in _cases(alert.name):
+    for case in cases(alert.name)["tests"]:
         checks = case["alert_rule_test"]
         assert {check["alertname"] for check in checks} == {alert.name}
         firing = [bool(check["exp_alerts"]) for check in checks]
@@ -174,7 +170,7 @@ def test_an_alert_has_cases_in_which_it_fires_resolves_and_stays_silent(alert: A
 def test_every_recording_rule_has_a_case_with_a_value() -> None:
     valued = {
         check["expr"]
-        for case in _cases("recording_rules")
+        for case in cases("recording_rules")["tests"]
         for check in case["promql_expr_test"]
         if check["exp_samples"]
     }
@@ -182,108 +178,10 @@ def test_every_recording_rule_has_a_case_with_a_value() -> None:
 
 
 def test_promtool_fails_where_an_alert_does_not_fire_as_expected(tmp_path: Path) -> None:
-    text = (CASES / "ZohoVoiceDataStale.yml").read_text(encoding="utf-8")
-    path = tmp_path / "wrong.yml"
-    path.write_text(text.replace("../../../grafana/prometheus", str(FOLDER)).replace("16m30s", "16m00s"))
-    assert subprocess.run([promtool(), "test", "rules", path], capture_output=True, timeout=60).returncode == 1
-
-
-# --- hours in which nobody is to be woken -----------------------------------------------------------------------------
-
-TARGET = f'job="{JOB}",instance="exporter:10042"'
-STATUSES = ("Available", "On Call", "Busy", "On Break", "Offline", "unknown")
-NIGHT = {"Offline": "3x239"}
-DAY = {"Available": "1x239", "On Call": "1x239", "Offline": "1x239"}
-
-
-def _series(name: str, values: str, **labels: str) -> dict[str, str]:
-    more = "".join(f',{label}="{value}"' for label, value in labels.items())
-    return {f"{name}{{{TARGET}{more}}}": values}
-
-
-def _hours(agents: Mapping[str, str] = DAY) -> dict[str, str]:
-    """Two hours of all that alerts ask for, a sample each 30 seconds; the token is replaced in time, once."""
-    world = _series("up", "1x239") | _series("zohovoice_up", "1x239") | _series("process_start_time_seconds", "1x239")
-    world |= _series("zohovoice_poll_interval_seconds", "30x239") | _series("zohovoice_poll_backoff_seconds", "0x239")
-    world |= _series("zohovoice_last_poll_success_timestamp_seconds", "0+30x239")
-    world |= _series("zohovoice_polls_total", "1+1x239") | _series("zohovoice_roster_refreshes_total", "1+0x239")
-    world |= _series("zohovoice_oauth_token_expiry_timestamp_seconds", "3600x116 7080x122")
-    world |= _series("zohovoice_exporter_config_last_reload_successful", "1x239")
-    for name in ("zohovoice_poll_failures_total", "zohovoice_roster_refresh_failures_total"):
-        world |= _series(name, "0x239", reason="timeout") | _series(name, "0x239", reason="http_5xx")
-    for name in (
-        "zohovoice_oauth_token_refresh_failures_total",
-        "zohovoice_api_rate_limited_total",
-        "zohovoice_unrecognised_status_total",
-        "zohovoice_history_write_failures_total",
-        "zohovoice_history_lost_transitions_total",
-    ):
-        world |= _series(name, "0x239")
-    for status in STATUSES:
-        world |= _series("zohovoice_agents", agents.get(status, "0x239"), status=status)
-    return world
-
-
-ONE_FAILED_POLL = (
-    _hours()
-    | _series("zohovoice_up", "1x99 0 1x138")
-    | _series("zohovoice_poll_failures_total", "0x99 1x139", reason="timeout")
-    | _series("zohovoice_last_poll_success_timestamp_seconds", "0+30x99 2970 3030+30x138")
-)
-
-
-def _restarted(world: Mapping[str, str]) -> dict[str, str]:
-    """The same hours, with the exporter away from 50 minutes to 52, and without a good poll for a minute more."""
-    after = {}
-    for series, values in world.items():
-        level = values.partition("x")[0].partition("+")[0]
-        after[series] = f"{level}x99 stale _x3 {'0' if '_total' in series else level}x135"
-    return (
-        after
-        | _series("up", "1x99 0x3 1x135")
-        | _series("process_start_time_seconds", "1x99 stale _x3 3110x135")
-        | _series("zohovoice_up", "1x99 stale _x3 0 0 1x133")
-        | _series("zohovoice_polls_total", "1+1x99 stale _x3 0 0 1+1x133")
-        | _series("zohovoice_roster_refreshes_total", "4x99 stale _x3 1x135")
-        | _series("zohovoice_last_poll_success_timestamp_seconds", "0+30x99 stale _x5 3180+30x133")
-        | _series("zohovoice_oauth_token_expiry_timestamp_seconds", "3600x99 stale _x3 7080x135")
-    )
-
-
-# Deleted at Zoho at 50 minutes; the list of agents is read a quarter of an hour later.
-DEPARTED = _hours({"Available": "2x99 1x139", "On Call": "1x239", "unknown": "0x99 1x29 0x109"})
-
-QUIET = {
-    "a night with nobody on shift": _hours(NIGHT),
-    "a working day": _hours(),
-    "one failed poll": ONE_FAILED_POLL,
-    "a restart": _restarted(_hours()),
-    "a restart at night": _restarted(_hours(NIGHT)),
-    "a departed agent": DEPARTED,
-}
-
-
-@pytest.mark.parametrize("hours", QUIET)
-def test_no_alert_at_all_fires_in(hours: str, tmp_path: Path) -> None:
-    checks = [
-        {"eval_time": f"{minute}m", "alertname": alert.name, "exp_alerts": []}
-        for alert in ALERTS
-        for minute in range(0, 120, 4)
-    ]
-    series = [{"series": name, "values": values} for name, values in QUIET[hours].items()]
-    test = {"name": hours, "interval": "30s", "input_series": series, "alert_rule_test": checks}
-    path = tmp_path / "quiet.yml"
-    document = {"rule_files": [str(FOLDER / "zohovoice-alerts.yml")], "evaluation_interval": "30s", "tests": [test]}
-    path.write_text(json.dumps(document), encoding="utf-8")
-    tested = subprocess.run([promtool(), "test", "rules", path], capture_output=True, text=True, timeout=60)
-    assert tested.returncode == 0, tested.stdout + tested.stderr
-
-
-def test_the_quiet_hours_hold_every_family_that_alerts_ask_for() -> None:
-    asked = {name for alert in ALERTS for name in NAMES.findall(alert.expr)}
-    rare = {"zohovoice_api_retry_after_timestamp_seconds"}  # until Zoho throttles there is none
-    held = {series.partition("{")[0] for series in _hours()}
-    assert asked - held == rare
+    document = cases("ZohoVoiceDataStale")
+    fires = document["tests"][0]["alert_rule_test"][2]
+    fires["eval_time"] = "16m"
+    assert judge_alone("ZohoVoiceDataStale", document, tmp_path).returncode == 1
 
 
 # --- runbooks ---------------------------------------------------------------------------------------------------------
