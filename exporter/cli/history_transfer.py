@@ -4,7 +4,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -42,7 +42,8 @@ def _backfill_options(function: Callable[..., R]) -> Callable[..., R]:
             click.option(
                 "--until",
                 metavar="TIME",
-                help="For openmetrics: end of the window, not included: as --since, or now. Default: now.",
+                help="For openmetrics: end of the window, not included: as --since, or now. Nothing is written of what "
+                "the next poll of serve will decide. Default: now.",
             ),
             click.option(
                 "--tz",
@@ -123,6 +124,7 @@ def export(values: Values, form: str, output: Path | None, **backfill: Any) -> N
         nullcontext(SilentProgress()) if output is None and sys.stdout.isatty() else shown_progress()
     )
     with ExitStack() as stack:
+        stack.enter_context(ended_by_sigterm())
         progress = stack.enter_context(shown)
         if asked is None:
             lines = export_lines(database, program=__version__, now=now, progress=progress)
@@ -130,10 +132,15 @@ def export(values: Values, form: str, output: Path | None, **backfill: Any) -> N
             from exporter.history.reader import HistoryReader
             from exporter.openmetrics.export import openmetrics
 
-            lines = openmetrics(stack.enter_context(HistoryReader.open(database)), asked, progress)
+            reader = stack.enter_context(HistoryReader.open(database))
+            lines = stack.enter_context(closing(openmetrics(reader, asked, progress)))
         stream = stack.enter_context(open_output(output))
+        written = 0
         for line in lines:
             stream.write(line)
+            written += 1
+    if asked is not None and written == 1:
+        click.echo("the history holds nothing of this window: there is no sample, only the end of the file", err=True)
 
 
 def _backfill(given: Mapping[str, Any], now: int) -> "Backfill":

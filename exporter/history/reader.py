@@ -30,6 +30,7 @@ from exporter.history.reading import (
     connect_read_only,
     explaining_reading,
     fingerprint_at_rest,
+    held_still,
     read_transaction,
     readable_file,
 )
@@ -137,26 +138,28 @@ class HistoryReader:
 
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
-        """One read transaction, for who reads the tables themselves; nothing may be written with it.
-
-        Raises DatabaseError if the file cannot be read, and at the end if it turns out that it did not hold still.
-        """
-        with explaining_reading(self._path), read_transaction(self._connection):
-            # The transaction's instant is that of its first reading.
-            self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        """`one_instant`, for who reads the tables themselves; nothing may be written with the connection."""
+        with explaining_reading(self._path), self.one_instant():
             yield self._connection
-        if self._at_rest is not None and fingerprint_at_rest(self._path) != self._at_rest:
-            raise DatabaseError(
-                f"somebody began to write the history database {self._path} while it was read: do the same again"
-            )
+
+    @contextmanager
+    def one_instant(self) -> Iterator[None]:
+        """What this reader reads inside the block is of one instant, that of the first reading; it may be nested.
+
+        Raises DatabaseError if the file cannot be read, at the end also if it did not hold still.
+        """
+        with read_transaction(self._connection):
+            self._read(lambda: self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone())
+            yield
+        held_still(self._path, self._at_rest)
 
     def _consistent(self, read: Callable[[], HistoryFacts]) -> HistoryFacts:
         """What `read` finds in one read transaction; once more if the file turns out not to have been at rest."""
-        if self._at_rest is not None:
+        if self._at_rest is not None and not self._connection.in_transaction:
             with suppress(DatabaseError):
                 facts = self._read(read)
-                if fingerprint_at_rest(self._path) == self._at_rest:
-                    return facts
+                held_still(self._path, self._at_rest)
+                return facts
             self._at_rest = None
             self._connection.close()
             self._connection = connect_read_only(self._path, immutable=False)

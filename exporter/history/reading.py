@@ -49,6 +49,12 @@ def fingerprint_at_rest(path: Path) -> tuple[int, int, int] | None:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
+def held_still(path: Path, at_rest: tuple[int, int, int] | None) -> None:
+    """Raises DatabaseError if a file was at rest, with this `fingerprint_at_rest`, and is so no longer."""
+    if at_rest is not None and fingerprint_at_rest(path) != at_rest:
+        raise DatabaseError(f"somebody began to write the history database {path} while it was read: do the same again")
+
+
 def connect_read_only(path: Path, *, immutable: bool) -> sqlite3.Connection:
     """A connection that can only read, to a file that is a history database of the version that this program reads."""
     with explaining_reading(path):
@@ -103,7 +109,11 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> None:
 
 @contextmanager
 def read_transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """A transaction that only reads: everything in it is of one instant."""
+    """A transaction that only reads: everything in it is of one instant. Inside another one it is part of that."""
+    outer = connection.in_transaction
+    if outer:
+        yield
+        return
     connection.execute("BEGIN")
     try:
         yield

@@ -4,7 +4,7 @@ Families follow each other, and in a family each series is written from its firs
 demands that, and it keeps memory small, because the history of a few agents is held at a time.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from glob import escape
 from itertools import chain
@@ -42,7 +42,7 @@ class Backfill:
     since: int | None
     """ms since 1970-01-01 UTC; None: the beginning of the history."""
     until: int
-    """Not included, and not later than `now`."""
+    """Not included, and not later than `now`; the export ends sooner where the next poll may still decide what was."""
     now: int
     job: str
     instance: str
@@ -63,13 +63,15 @@ def checked_step(step_ms: int, asked: str) -> int:
     return step_ms
 
 
-def openmetrics(reader: HistoryReader, asked: Backfill, progress: Progress) -> Iterator[str]:
-    """The text, piece by piece; `progress` is told of agents whose time is written.
+def openmetrics(reader: HistoryReader, asked: Backfill, progress: Progress) -> Generator[str, None, None]:
+    """The text, piece by piece, of one instant; `progress` is told of agents whose time is written.
 
-    Samples lie on the multiples of the step in [since, until), from the last one before the history begins. Raises
-    UsageError for a window with too many samples, DatabaseError if the file cannot be read.
+    Samples lie on the multiples of the step in [since, until), from the last one before the history begins. Close it
+    before the reader if it is not read to its end. Raises UsageError for a window with too many samples, DatabaseError
+    if the file cannot be read or did not hold still: then the end is missing, without which promtool takes nothing.
     """
-    yield from _Export(reader, asked, progress).text()
+    with reader.one_instant():
+        yield from _Export(reader, asked, progress).text()
     yield "# EOF\n"
 
 
@@ -80,12 +82,13 @@ class _Export:
         self._progress = progress
         nothing = reader.facts(Window(asked.until, asked.until))
         self._labels = Labels(nothing.words)
-        self._begins = _beginning(reader, nothing.water_mark)
-        step, begins = asked.step_ms, self._begins
-        first = asked.until if begins is None else begins // step * step
+        self._until = _settled(nothing, asked.until, asked.now)
+        begins, step = _beginning(reader, nothing.water_mark), asked.step_ms
+        self._begins = self._until if begins is None else begins
+        first = self._begins // step * step
         if asked.since is not None:
             first = max(first, -(-asked.since // step) * step)
-        self._grid = Grid(first, asked.until, step)
+        self._grid = Grid(first, self._until, step)
         if self._grid.count > _MOST_INSTANTS:
             raise UsageError(
                 f"this window has {self._grid.count:,} instants, and {_MOST_INSTANTS:,} are the most: export it in "
@@ -94,7 +97,7 @@ class _Export:
 
     def text(self) -> Iterator[str]:
         """Everything but the end."""
-        if not self._grid.count:
+        if not self._grid.count or self._begins >= self._until:
             return
         levels, ids = self._levels()
         yield header(AGENTS, Format.OPENMETRICS)
@@ -112,15 +115,22 @@ class _Export:
             yield header(INFO, Format.OPENMETRICS)
             yield from self._infos(ids)
 
+    def _window(self) -> Window:
+        """What is read: nothing from before the history begins, of which the counters of a later part know nothing.
+
+        What lies between the last instant before the first one and that one may end a time of tracking.
+        """
+        return Window(max(self._begins, self._grid.first - self._asked.step_ms), self._until)
+
     def _levels(self) -> tuple[Levels, Sequence[AgentId]]:
         """The counts of agents, and who has tracked time; read a day at a time."""
         levels = Levels(self._grid, self._labels)
         ids: set[AgentId] = set()
-        since, until = self._grid.first - self._asked.step_ms, self._asked.until
-        days = range(since, until, _DAY_MS)
+        whole = self._window()
+        days = range(whole.since, whole.until, _DAY_MS)
         self._progress.begin("Counting agents", len(days))
         for start in days:
-            window = Window(max(0, start), min(start + _DAY_MS, until))
+            window = Window(start, min(start + _DAY_MS, whole.until))
             facts = self._reader.facts(window)
             levels.add(facts, covered_time(facts, self._asked.now), window, self._asked.now)
             ids.update(agent.agent_id for agent in facts.agents if any(True for _ in agent.scope(window)))
@@ -130,8 +140,7 @@ class _Export:
     def _seconds(self, ids: Sequence[AgentId]) -> Iterator[str]:
         grid, labels = self._grid, self._labels
         self._progress.begin("Exporting time in status", len(ids))
-        # What lies between the last instant before the first one and that one may end a time of tracking.
-        window = Window(max(0, grid.first - self._asked.step_ms), self._asked.until)
+        window = self._window()
         before = self._before(window.since)
         for facts, agents in self._some(window, ids):
             covered = covered_time(facts, self._asked.now)
@@ -148,7 +157,7 @@ class _Export:
 
     def _before(self, at: int) -> Mapping[AgentId, Mapping[str, int]]:
         """Each agent's time until `at` in ms by label, since the history begins."""
-        if self._begins is None or at <= self._begins:
+        if at <= self._begins:
             return {}
         window = Window(self._begins, at)
         facts = self._reader.totals(window, self._asked.now)
@@ -163,7 +172,7 @@ class _Export:
         return found
 
     def _infos(self, ids: Sequence[AgentId]) -> Iterator[str]:
-        window = Window(self._grid.first, self._asked.until)
+        window = Window(self._grid.first, self._until)
         wanted = set(ids)
         for agent in self._reader.facts(window).agents:
             if agent.agent_id not in wanted:
@@ -190,6 +199,18 @@ class _Export:
         pairs = chain(target, zip(family.labels, values, strict=True))
         text = ",".join(f'{name}="{escaped(cleaned(value))}"' for name, value in pairs)
         return f"{family.name}{{{text}}} "
+
+
+def _settled(facts: HistoryFacts, until: int, now: int) -> int:
+    """Until when the recorder can no longer tell otherwise: its next poll may go on with a stretch that is not old.
+
+    What that poll decides must not have been counted: the counter would fall where a later export goes on.
+    """
+    if facts.stretches:
+        latest = facts.stretches[-1].stretch
+        if now - latest.last <= latest.gap_limit_ms:
+            return min(until, latest.last)
+    return until
 
 
 def _beginning(reader: HistoryReader, water_mark: int | None) -> int | None:

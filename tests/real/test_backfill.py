@@ -1,7 +1,6 @@
 """Blocks that promtool makes of an export, in a real Prometheus: what it answers is what the reports say."""
 
 import asyncio
-import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -18,9 +17,8 @@ from exporter.history.writer import HistoryWriter
 from exporter.model import KNOWN_STATUSES, UNKNOWN, Agent, EndReason, Poll
 from exporter.openmetrics.families import Labels
 from exporter.tracker import Pace, advance
-from tests.support.backfills import asked, text_of
+from tests.support.backfills import asked, make_blocks, text_of
 from tests.support.care import RUN, START, UTC
-from tests.support.programs import promtool
 from tests.support.prometheus import Prometheus, running_prometheus
 from tests.support.transfer import bring, write_log
 
@@ -222,15 +220,6 @@ def live(seconds: range) -> str:
     head = f'{SECONDS}{{job="zohovoice",instance="localhost:10042",agent_id="1001",status="unknown"}}'
     lines = "".join(f"{head} {second - seconds[0]} {second}\n" for second in seconds)
     return f"# TYPE {SECONDS.removesuffix('_total')} counter\n{lines}# EOF\n"
-
-
-def make_blocks(text: str, directory: Path) -> None:
-    file = directory / "history.om"
-    file.write_text(text, encoding="utf-8")
-    # Its own option for longer blocks saves reading the file again for every two hours.
-    command = [promtool(), "tsdb", "create-blocks-from", "--max-block-duration=24h", "openmetrics"]
-    done = subprocess.run([*command, file, directory / "tsdb"], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 def _report(database: Path, name: str, since: int, until: int) -> list[dict[str, Any]]:
