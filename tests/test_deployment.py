@@ -97,9 +97,9 @@ def test_the_compose_file_fits_its_schema(tmp_path: Path) -> None:
 
 def test_the_compose_file_mounts_what_is_there_and_opens_ports_on_this_machine_only() -> None:
     services = yaml.safe_load((DEPLOY / "compose.yml").read_text("utf-8"))["services"]
-    assert set(services) == {"exporter", "prometheus", "grafana"}
+    assert set(services) == {"exporter", "past", "blocks", "prometheus", "grafana"}
     for service in services.values():
-        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
         for volume in service["volumes"]:
             source = volume.split(":")[0]
             assert not source.startswith(".") or (DEPLOY / source).exists()
@@ -112,6 +112,13 @@ def test_grafana_with_its_first_password_is_started_on_this_machine_only() -> No
     for page in pages:
         published = re.findall(r"--publish (\S+:3000)\b", page.read_text("utf-8"))
         assert set(published) == {"127.0.0.1:3000:3000"}, page
+
+
+def test_what_the_compose_file_builds_twice_is_one_image() -> None:
+    # Without `build` compose would look for the image in a registry before it is built.
+    exporter, past = compose()["exporter"], compose()["past"]
+    assert (exporter["build"], exporter["image"]) == (past["build"], past["image"])
+    assert compose()["blocks"]["image"] == compose()["prometheus"]["image"], "promtool is the Prometheus' own"
 
 
 def test_the_exporters_command_in_the_compose_file_is_one_that_the_program_takes() -> None:
@@ -193,6 +200,9 @@ def test_the_documented_override_runs_and_lets_grafana_read_the_same_database(tm
     secrets = services["exporter"]["secrets"]
     assert sorted(services["exporter"]["environment"].values()) == [f"/run/secrets/{name}" for name in sorted(secrets)]
     assert set(services["exporter"]["environment"]) <= {setting.variable for setting in SETTINGS.values()}
+    # The demo's past is told with names, which an account's people have not agreed to.
+    assert "--names" in str(compose()["past"]["command"])
+    assert services["past"] == {"command": ["true"]}
     path = tmp_path / "compose.override.yml"
     path.write_text(override.body, "utf-8")
     assert fits_the_schema(path)
