@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import Final
+from unicodedata import category
 
 AgentId = str
 """Zoho's `agentId`: decimal digits, kept as text."""
@@ -53,6 +54,7 @@ UNKNOWN: Final = Status(Kind.UNKNOWN, "unknown")
 _EXACT: Final = {status.word: status for status in KNOWN_STATUSES}
 _FOLDED: Final = {"".join(status.word.casefold().split()): status for status in KNOWN_STATUSES}
 _LONGEST_WORD: Final = 100
+_JOINERS: Final = "\u200c\u200d"
 
 
 def reported(raw: str) -> Status:
@@ -69,10 +71,21 @@ def reported(raw: str) -> Status:
 
 
 def storable(text: str) -> str:
-    """`text` with what UTF-8, SQLite or a line of log cannot carry (lone surrogates, control characters) as U+FFFD."""
-    if text.isprintable():  # lone surrogates are not printable either
+    """`text` with what UTF-8, SQLite, XML or a line of a log or report cannot carry as U+FFFD.
+
+    That is lone surrogates, control characters, ends of lines, marks that turn the direction of writing, and other
+    invisible ones. Names need some that `str.isprintable` denies: the wide space of Japanese, the joiners of Persian
+    and of emoji, and letters that are newer than this Python's tables.
+    """
+    if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+    return "".join(c if c.isprintable() or _is_of_a_name(c) else "\ufffd" for c in text)
+
+
+def _is_of_a_name(character: str) -> bool:
+    code = ord(character)
+    is_never_a_character = 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE
+    return character in _JOINERS or (category(character) in ("Zs", "Cn") and not is_never_a_character)
 
 
 @dataclass(frozen=True, slots=True)
