@@ -71,7 +71,8 @@ def test_the_time_in_a_status_ticks_by_the_clock_of_the_exporter(wrong_by_s: int
                 await opened.until(
                     "(text) => document.querySelector('.group.busy .time')?.textContent === text", f"0:00:0{seconds}"
                 )
-                assert abs((SystemClock().now_ms() - polled_at) / 1000 - seconds) < 0.6
+                # Never early; late by what a busy machine takes to look.
+                assert -0.6 < (SystemClock().now_ms() - polled_at) / 1000 - seconds < 2
             assert len(set(await opened.texts(".group:not(.busy) .time"))) == 1
 
     pages.run(check())
