@@ -114,10 +114,9 @@ def export(values: Values, form: str, output: Path | None, **backfill: Any) -> N
     now = SystemClock().now_ms()
     given = {name: value for name, value in backfill.items() if value is not None}
     if form == "ndjson" and given:
-        raise UsageError(
-            f"--{next(iter(given)).replace('_', '-')} is for --format openmetrics only: "
-            "an export as NDJSON is of every fact"
-        )
+        name, value = next(iter(given.items()))
+        flag = f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
+        raise UsageError(f"{flag} is for --format openmetrics only: an export as NDJSON is of every fact")
     asked = _backfill(given, now) if form == "openmetrics" else None
     # On a terminal the lines themselves show that it goes on.
     shown: AbstractContextManager[Progress] = (
@@ -140,7 +139,7 @@ def export(values: Values, form: str, output: Path | None, **backfill: Any) -> N
             stream.write(line)
             written += 1
     if asked is not None and written == 1:
-        click.echo("the history holds nothing of this window: there is no sample, only the end of the file", err=True)
+        click.echo("there is no sample: the history holds nothing of this window, or it is less than --step", err=True)
 
 
 def _backfill(given: Mapping[str, Any], now: int) -> "Backfill":

@@ -42,8 +42,9 @@ class Backfill:
     since: int | None
     """ms since 1970-01-01 UTC; None: the beginning of the history."""
     until: int
-    """Not included, and not later than `now`; the export ends sooner where the next poll may still decide what was."""
+    """ms; not included, and not later than `now`. The export ends sooner where the next poll decides what was."""
     now: int
+    """ms."""
     job: str
     instance: str
     step_ms: int = DEFAULT_STEP_MS

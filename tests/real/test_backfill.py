@@ -139,9 +139,7 @@ class Past:
             async with running_prometheus(
                 "global: {}\n", self.directory, "--storage.tsdb.retention.time=20y"
             ) as prometheus:
-                async with asyncio.timeout(30):
-                    while not await prometheus.query("vector(1)"):
-                        await asyncio.sleep(0.05)
+                await prometheus.until("vector(1)", {"": 1.0})
                 await question(prometheus)
 
         asyncio.run(run())

@@ -40,7 +40,7 @@ def test_a_live_counter_tells_of_the_time_since_the_exporter_was_started_not_sin
 
     async def ask() -> None:
         async with running_prometheus("global: {}\n", tmp_path, FOR_LONG) as prometheus:
-            await _ready(prometheus)
+            await prometheus.until("vector(1)", {"": 1.0})
             found = await prometheus.query(f'increase({SECONDS}{{status="Available"}}[1h])', at=END)
             counted = {row["metric"]["instance"]: float(row["value"][1]) for row in found}
             # Ten minutes lie between the start of the exporter and the first scrape.
@@ -79,7 +79,7 @@ async def _run(directory: Path, *, scrapes: int = 0) -> tuple[list[float], int]:
     target = "{job_name: other, static_configs: [{targets: ['127.0.0.1:1']}]}"
     config = f"global: {{scrape_interval: 1s}}\nscrape_configs: [{target}]\n"
     async with running_prometheus(config, directory, FOR_LONG) as prometheus:
-        await _ready(prometheus)
+        await prometheus.until("vector(1)", {"": 1.0})
         async with asyncio.timeout(30):
             while len(seen := await _scrapes(prometheus)) < scrapes:
                 await asyncio.sleep(0.1)
@@ -91,12 +91,6 @@ async def _run(directory: Path, *, scrapes: int = 0) -> tuple[list[float], int]:
 
 async def _scrapes(prometheus: Prometheus) -> list[float]:
     return [float(second) for row in await prometheus.query('up{job="other"}[1h]') for second, _ in row["values"]]
-
-
-async def _ready(prometheus: Prometheus) -> None:
-    async with asyncio.timeout(30):
-        while not await prometheus.query("vector(1)"):
-            await asyncio.sleep(0.05)
 
 
 def _level(until: int) -> str:

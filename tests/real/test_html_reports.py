@@ -1,13 +1,18 @@
 """The HTML of reports in a real Chromium: what is seen, what the keyboard reaches, what a screen reader is told."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from exporter.report.pictures.style import picture_style
+from exporter.report.pictures.svg import NAME_ROOM
+from exporter.report.pictures.timeline import timeline_picture
 from tests.support.browser import Page, browser_page
 from tests.support.cli import run
 from tests.support.pages import BESIDE, PHONE
+from tests.support.pictured import HOUR, TIMELINE, at, report, stay
 from tests.support.sample_history import ZONE, write_sample_history
 
 # Two runs of the exporter on the morning of the sample history, with a gap of 20 minutes between them.
@@ -114,3 +119,45 @@ def test_a_print_on_paper_takes_little_room(files: dict[str, Path], page: Page) 
     pdf = page.pdf()
     assert pdf.startswith(b"%PDF")
     assert len(pdf) < 300_000
+
+
+NAMES = (
+    "Ann",
+    "HIMANSHU VISHWAKARMA",
+    "MARY-ANNE WELLINGTON",
+    "Mary-Anne Wellington-Smythe",
+    "Agnieszka Brzęczyszczykiewicz",
+    "Gwendolyn Hammermann, Commerce",
+    "ЩУКИНА ЖАННА ЮРЬЕВНА",
+    "محمد عبد الله الحسيني الطويل",
+    "@" * 30,
+    "W" * 30,
+    "i" * 60,
+)
+
+
+def test_names_and_words_take_no_more_room_than_they_have(page: Page, tmp_path: Path) -> None:
+    # The stays are of 1 to 22 tenths of an hour, which is 3.5 to 77 units.
+    since, rows = at("2025-01-15T00:00"), []
+    for number, name in enumerate(NAMES, start=1):
+        start = since
+        for tenths, status in zip(range(number, 23), itertools.cycle(("On Call", "WRAP UP", "unknown")), strict=False):
+            end = start + tenths * HOUR // 10
+            rows.append(stay(name, status, start, end, str(number)))
+            start = end
+    drawn = timeline_picture(report("timeline", TIMELINE, rows, since, since + 24 * HOUR))
+    path = tmp_path / "names.html"
+    path.write_text(f"<!DOCTYPE html><meta charset=utf-8><style>{picture_style()}</style>{drawn}", "utf-8")
+    page.open(path.as_uri())
+
+    lengths = page.evaluate("[...document.querySelectorAll('.names text')].map((one) => one.getComputedTextLength())")
+    assert len(lengths) == len(NAMES)
+    assert [name for name, length in zip(NAMES, lengths, strict=True) if length > NAME_ROOM] == []
+    sides = """[...document.querySelectorAll(".bar .word")].map((word) => {
+        const text = word.getBoundingClientRect();
+        const bar = word.closest(".bar").querySelector("rect").getBoundingClientRect();
+        return [word.textContent, text.left - bar.left, bar.right - text.right];
+    })"""
+    words = page.evaluate(sides)
+    assert {word for word, _, _ in words} == {"On Call", "WRAP UP", "unknown"}
+    assert [each for each in words if min(each[1:]) < 0] == []

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tests.support import lint
+
 FOLDER: Final = Path(__file__).parents[2] / "grafana"
 
 EVERYTHING: Final[Mapping[str, str]] = {
@@ -56,11 +58,7 @@ def dashboard(name: str) -> dict[str, Any]:
 
 def panels(name: str) -> Iterator[dict[str, Any]]:
     """Every panel of a dashboard, those in folded rows included; rows themselves are none."""
-    for panel in dashboard(name)["panels"]:
-        if panel["type"] == "row":
-            yield from panel.get("panels", [])
-        else:
-            yield panel
+    yield from map(dict, lint.panels(dashboard(name)))
 
 
 def panel(name: str, title: str) -> dict[str, Any]:

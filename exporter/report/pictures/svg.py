@@ -1,10 +1,10 @@
 """The words that pictures are written in: escaped SVG elements, lengths, and text that fits its place. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from html import escape
 from typing import Final, TypeVar
-from unicodedata import combining, east_asian_width
+from unicodedata import category, east_asian_width
 
 from exporter.model import storable
 from exporter.report.palette import Look, Texture
@@ -19,10 +19,19 @@ WIDTH: Final = 1000
 NAMES: Final = 150
 """Units on the left of a picture with lanes, for what these are called."""
 
-_NARROW: Final = 6.6
-"""Units that a character of a label takes at 12 units of height, in a font that runs wide."""
-_SMALL: Final = 11 / 12
+SMALL: Final = 11 / 12
 """Text on bars is that much smaller."""
+_ROOMS: Final[Mapping[str, float]] = {
+    **dict.fromkeys("ijlI.,:;'!| ", 3.8),
+    **dict.fromkeys("frtJ()[]-", 4.8),
+    **dict.fromkeys("w", 9.8),
+    **dict.fromkeys("mMW@%—…", 12.0),
+}
+"""Units that a character of a label takes at 12 units of height, in DejaVu Sans: few fonts run wider."""
+_ROOM: Final = 7.4
+"""Of all others. With one width for every character names in capitals lost their first letters."""
+_ROOM_OF_CAPITALS: Final = 9.4
+_ROOM_OF_WIDE: Final = 12.6
 
 
 def words(text: str) -> Svg:
@@ -143,7 +152,7 @@ def label(text: str, x: float, y: float, kind: str = "", *, anchor: str = "") ->
 def written_on(look: Look, wordings: Sequence[str], x: float, y: float, width: float) -> Svg:
     """The first of `wordings` that fits on a shape of `look` which begins at `x`; "" if none does."""
     for wording in wordings:
-        if label_width(wording) * _SMALL + 8 <= width:
+        if label_width(wording) * SMALL + 2 <= width:
             kind = f"word {look.slug}-ink" if look.texture is Texture.PLAIN else f"word {look.slug}-ink on-texture"
             return label(wording, x + width / 2, y, kind, anchor="middle")
     return ""
@@ -151,13 +160,20 @@ def written_on(look: Look, wordings: Sequence[str], x: float, y: float, width: f
 
 def label_width(text: str) -> float:
     """About how many units `text` takes as a label; rather too many than too few."""
-    return _NARROW * sum(_cells(character) for character in text)
+    return sum(map(_room_of, text))
 
 
-def _cells(character: str) -> float:
-    if combining(character):
+@lru_cache(maxsize=1024)  # there are few, and each is asked for in every bar
+def _room_of(character: str) -> float:
+    if character in _ROOMS:
+        return _ROOMS[character]
+    kind = category(character)
+    if kind in ("Mn", "Me"):  # stands above or below another one
         return 0
-    return 1.9 if east_asian_width(character) in "WF" else 1
+    # What is not printable is drawn as U+FFFD.
+    if east_asian_width(character) in "WF" or not character.isprintable():
+        return _ROOM_OF_WIDE
+    return _ROOM_OF_CAPITALS if kind in ("Lu", "Lt") else _ROOM
 
 
 @lru_cache(maxsize=1024)  # a name is fitted for each bar that is about it

@@ -27,7 +27,7 @@ from exporter.report.pictures.lanes import (
     stay_text,
     who,
 )
-from exporter.report.pictures.svg import Svg, label, label_width, panels, roving_bar, svg, tag, with_names
+from exporter.report.pictures.svg import SMALL, Svg, label, label_width, panels, roving_bar, svg, tag, with_names
 from exporter.report.pictures.texture import Place, filled
 
 MOST_BARS: Final = 8_000
@@ -37,8 +37,6 @@ _SMALLEST: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 lost to the eye. The next ones are for pictures that would have too many bars."""
 _STRIP: Final = 24
 """Height of what is zoomed with: a finger needs as much."""
-_SMALL: Final = 11 / 12
-
 
 _Bars = Sequence[Sequence[Row]]
 """The stays of an agent as they are drawn."""
@@ -124,7 +122,7 @@ def _panel(report: Report, lanes: Sequence[_Lane], frame: _Frame, *, first: int,
 def _zoom(zoom: Zoom, axis: TimeAxis, y: float, *, again: bool) -> Svg:
     x = axis.x(zoom.start)
     width = axis.x(zoom.end) - x
-    name = next((name for name in zoom.names if label_width(name) * _SMALL + 6 <= width), "")
+    name = next((name for name in zoom.names if label_width(name) * SMALL + 6 <= width), "")
     parts = [tag("rect", x=x, y=y + 1, width=width, height=_STRIP - 4)]
     if name:
         parts.append(label(name, x + width / 2, y + _STRIP / 2 + 3, anchor="middle"))
