@@ -115,9 +115,9 @@ def agents() -> table.Panel:
         table.Panel(),
         4,
         "Who is in what, and for how long",
-        "Each agent's status, when it was first seen, and the time since, to within one poll. While polls fail the "
-        "status is unknown since the last good poll, and after --poll.max-age the rows disappear. Names and teams need "
-        "--metrics.names.",
+        "Each agent's status, when it was first seen, and the time since, to within one poll. It goes on through time "
+        "in which nobody looked, if the status is the same after it. While polls fail the status is unknown since the "
+        "last good poll, and after --poll.max-age the rows disappear. Names and teams need --metrics.names.",
         unit="none",
         width=12,
         height=16,
@@ -170,7 +170,8 @@ def longest_breaks() -> table.Panel:
         6,
         "Longest breaks today",
         "The longest stay in On Break of each agent, over or not, of the ten with the longest. A break that began "
-        f"before midnight counts from its beginning. To a minute for a day, less exact for more. {_TODAY_TEXT}",
+        "before midnight counts from its beginning; On Break before and after time in which nobody looked is one "
+        f"break, with that time in it. To a minute for a day, less exact for more. {_TODAY_TEXT}",
         unit="dthms",
         width=8,
         height=11,

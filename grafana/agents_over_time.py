@@ -112,8 +112,8 @@ def transitions() -> timeseries.Panel:
         4,
         "Transitions per hour",
         "Changes of status by the status they led to, as a rate per hour. They are of all agents: the choice of teams "
-        "and agents does not apply. A change while nobody was looking is counted when the next good poll sees it; time "
-        "in which nobody looked at all is a hole.",
+        "and agents does not apply. A change while nobody was looking is counted when the next good poll sees it, but "
+        "not if the exporter or Prometheus was down for it; time in which nobody looked at all is a hole.",
         over_time("A", _per_hour(" by (to_status)", every), "{{to_status}}"),
         unit="none",
     )

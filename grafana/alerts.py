@@ -125,9 +125,9 @@ ALERTS: Final = (
         "2m",
         "critical",
         f"{_WHO} gets no new access token",
-        "Its access token is over, about to be or refused, and attempts to get a new one fail: then no poll can work. "
-        "The log has Zoho's reason. If it is the credentials, make a new refresh token; if it is the network, mend "
-        "that.",
+        "Its access token has expired, is about to expire or was refused, and attempts to get a new one fail. No poll "
+        "works without one. The log has Zoho's reason. If it is the credentials, make a new refresh token; if it is "
+        "the network, mend that.",
         "Tokens are replaced two minutes before their end, by the exporter itself: only one that is closer to it "
         "while attempts fail is a fault. Also when there never was one, and when Zoho refuses one before its end, as "
         "it does when the refresh token is revoked.",
@@ -169,7 +169,7 @@ ALERTS: Final = (
         "warning",
         "Zoho gives no status for agents of {{ $labels.instance }}",
         "For {{ $value }} of the tracked agents Zoho's answers hold an error or nothing, for 30 minutes. Their time "
-        "counts as unknown. Find out who they are; take those who have left off --agents.ids or the agents file.",
+        "counts as unknown. Find out who they are; remove those who have left from --agents.ids or the agents file.",
         "An agent who leaves is unknown until the roster is read the next time, by default within 15 minutes.",
     ),
     Alert(

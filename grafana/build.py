@@ -25,9 +25,8 @@ def rendered(dashboard: Dashboard) -> str:
     """The text of a dashboard's file: stable, so that a change of the source shows as a small difference."""
     board = json.loads(JSONEncoder().encode(dashboard))
     for variable in board["templating"]["list"]:
-        if (
-            variable["type"] != "interval"
-        ):  # the SDK writes keys that Grafana's types know for intervals only, if at all
+        # The SDK writes keys that Grafana's types know for intervals only, if at all.
+        if variable["type"] != "interval":
             for key in ("auto", "auto_min", "auto_count"):
                 variable.pop(key, None)
     return json.dumps(board, sort_keys=True, indent=2, ensure_ascii=False) + "\n"

@@ -14,7 +14,9 @@ from grafana.common import AGENTS, COLOURS, STATUSES, TARGETS, TEAMS
 
 PER_AGENT: Final = "on (job, instance, agent_id)"
 PER_TARGET: Final = "on (job, instance)"
-LOOKING: Final = f"{PER_TARGET} (zohovoice_up{{{TARGETS}}} == 1)"
+# Prometheus ends the series of a target that it cannot reach, but not those that it scraped in a life before: they read
+# on for five minutes. What was back-filled has no `up`.
+LOOKING: Final = f"{PER_TARGET} (zohovoice_up{{{TARGETS}}} == 1 unless {PER_TARGET} up{{{TARGETS}}} == 0)"
 NOT_LOOKING: Final = f"{PER_TARGET} (zohovoice_up{{{TARGETS}}} == 0)"
 IN_STATUS: Final = f"(zohovoice_agent_status{{{AGENTS}}} == 1)"
 CHOSEN: Final = f'{TEAMS}, agent_id=~"$agent"'
@@ -28,8 +30,7 @@ KNOWN_AGENTS: Final = f'sum by (status) (zohovoice_team_agents{{{TEAMS}, status!
 _REMEMBERED: Final = "7d"
 LAST_SEEN_AGENTS: Final = f"last_over_time(sum by (job, instance) (zohovoice_team_agents{{{TEAMS}}})[{_REMEMBERED}:1m])"
 
-# Agents of an exporter that is not looking, or cannot be scraped although it should be: as many as were last seen. What
-# was back-filled has no `up`.
+# Agents of an exporter that is not looking, or cannot be scraped although it should be: as many as were last seen.
 UNSEEN_AGENTS: Final = (
     f"{LAST_SEEN_AGENTS} unless {LOOKING} and {PER_TARGET} (up{{{TARGETS}}} or {PER_TARGET} zohovoice_up{{{TARGETS}}})"
 )
@@ -60,13 +61,13 @@ def blind_share(window: str) -> str:
 
 # Prometheus has an `up` for every target; only those that were exporters within a week are meant.
 WORKING: Final = (
-    f"min(zohovoice_up{{{TARGETS}}} or {PER_TARGET} (up{{{TARGETS}}} == 0"
-    f" and {PER_TARGET} last_over_time(zohovoice_up{{{TARGETS}}}[{_REMEMBERED}])))"
+    f"min(up{{{TARGETS}}} == 0 and {PER_TARGET} last_over_time(zohovoice_up{{{TARGETS}}}[{_REMEMBERED}])"
+    f" or {PER_TARGET} zohovoice_up{{{TARGETS}}})"
 )
 _LAST_GOOD: Final = f"zohovoice_last_poll_success_timestamp_seconds{{{TARGETS}}}"
 OLDEST: Final = (
     f"max(time() - ({_LAST_GOOD} or {PER_TARGET} (last_over_time({_LAST_GOOD}[{_REMEMBERED}])"
-    f" and {PER_TARGET} (up{{{TARGETS}}} == 0))))"
+    f" and {PER_TARGET} (up{{{TARGETS}}} == 0 or {PER_TARGET} zohovoice_up{{{TARGETS}}} == 0))))"
 )
 """The time since the last good poll, as far as Prometheus knows; of several exporters, the longest."""
 

@@ -27,7 +27,8 @@ class RecordingRule:
 
 
 _ON: Final = "on (job, instance)"
-_LOOKING: Final = f"{_ON} (zohovoice_up == 1)"
+# After a restart of Prometheus the series of an exporter that has gone meanwhile read on for five minutes.
+_LOOKING: Final = f"{_ON} (zohovoice_up == 1 unless {_ON} up == 0)"
 _AT_WORK: Final = 'status!~"Offline|unknown"'
 _AVAILABLE: Final = 'status="Available"'
 
@@ -43,7 +44,7 @@ def _team_agents(matchers: str) -> str:
 RULES: Final = (
     RecordingRule(
         "job_instance:zohovoice_up:min",
-        f'zohovoice_up\nor {_ON} (up{{job="{JOB}"}} == 0)',
+        f'up{{job="{JOB}"}} == 0\nor {_ON} zohovoice_up',
         "1 while the last poll was good, 0 while it was not or the exporter cannot be scraped.",
     ),
     RecordingRule(

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.grafana import panel, query
 from tests.support.panels import escaped
-from tests.support.promql import DOWN, FAILING, GOOD, NAMED, STATUSES, TARGET, evaluate, state_set
+from tests.support.promql import BOTH_DOWN, DOWN, FAILING, GOOD, NAMED, STATUSES, TARGET, evaluate, state_set
 
 NUMBERS = "Agents by status"
 TABLE = "Who is in what, and for how long"
@@ -51,6 +51,18 @@ def test_agents_are_unknown_and_never_in_their_last_status_while_nobody_looks(
             (_now(NUMBERS, "B", team="Sales"), "15m", [("{}", 1)]),
         ],
     )
+
+
+def test_what_reads_on_after_a_restart_of_prometheus_is_not_taken_for_the_truth(tmp_path: Path) -> None:
+    cases = [
+        (_now("Last poll", "A"), "12m30s", [("{}", 0.0)]),
+        (_now(NUMBERS, "A"), "12m30s", []),
+        (_now(NUMBERS, "B"), "12m30s", [("{}", 2.0)]),
+        (_now(NUMBERS, "B", team="Sales"), "12m30s", [("{}", 1.0)]),
+        (_now(TABLE, "A"), "12m30s", []),
+        (_now(TIMELINE, "A"), "12m30s", []),
+    ]
+    evaluate(tmp_path, BOTH_DOWN, cases)
 
 
 def test_agents_of_an_exporter_that_is_no_longer_scraped_at_all_are_not_counted_as_unknown(tmp_path: Path) -> None:
@@ -161,6 +173,16 @@ def test_one_exporter_of_several_that_is_away_has_no_good_poll_and_the_oldest_da
         (_now("Age of the data", "A", instance="exporter:10042"), "15m", [("{}", 0.0)]),
     ]
     evaluate(tmp_path, {**GOOD, **unscraped}, cases)
+
+
+def test_the_data_of_an_exporter_that_has_polled_in_vain_since_its_start_are_as_old_as_before(tmp_path: Path) -> None:
+    restarted = TARGET.replace("exporter", "restarted")
+    in_vain = {
+        f"up{{{restarted}}}": "1x9 0 1x30",
+        f"zohovoice_up{{{restarted}}}": "1x9 stale 0x30",
+        f"zohovoice_last_poll_success_timestamp_seconds{{{restarted}}}": "0+30x9 stale",
+    }
+    evaluate(tmp_path, {**GOOD, **in_vain}, [(_now("Age of the data", "A"), "15m", [("{}", 900 - 270.0)])])
 
 
 def test_the_last_poll_and_its_age_are_shown(tmp_path: Path) -> None:
