@@ -4,7 +4,7 @@ import re
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.report.model import Cell, Column, Report
@@ -20,6 +20,7 @@ from exporter.report.pictures import (
 )
 from exporter.report.pictures.svg import fitted, label_width
 from exporter.report.pictures.texture import Place, filled
+from exporter.report.pictures.zoomable import zoomable_timeline
 from tests.support.pictured import (
     COVERAGE,
     HOUR,
@@ -138,7 +139,8 @@ def test_the_keyboard_stops_at_every_bar_and_a_screen_reader_says_its_title() ->
     stops = focusable(picture)
     assert len(stops) == len(DAY.rows)
     assert all(stop.get("role") == "img" and title(stop) for stop in stops)
-    assert all(stop.findall(f"{SVG}text")[-1].text == title(stop) for stop in stops)  # shown while it has the focus
+    told = [stop.findtext(f"{SVG}foreignObject/{SVG}div") for stop in stops]  # shown while it has the focus
+    assert told == [title(stop) for stop in stops]
     assert picture.get("role") == "group"
     assert picture.get("aria-label") == (
         "Timeline of 2 agents, 2025-01-15 00:00:00+00:00 to 2025-01-16 00:00:00+00:00 (UTC). "
@@ -396,10 +398,24 @@ def test_no_name_and_no_status_can_break_out_of_a_picture(name: str, status: str
     for markup in (summary_picture(summary_of(summary_row)), legend(summary_of(summary_row))):
         found = ElementTree.fromstring(f"<div>{markup}</div>")
         assert not {e.tag.removeprefix(SVG) for e in found.iter()} - {
-            "div", "svg", "g", "rect", "path", "text", "title", "ul", "li", "span",
+            "div", "svg", "g", "rect", "path", "text", "title", "foreignObject", "ul", "li", "span",
         }  # fmt: skip
     assert (drawn + markup).encode()
     assert not any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or c in "\u202e\u2066" for c in drawn + markup)
+
+
+@given(HOSTILE, HOSTILE)
+@example("Ann; provisional", "Busy, 2025-01-15 00:00:00;\nexact")
+def test_no_name_and_no_status_makes_a_line_of_its_own_in_what_the_page_says_of_a_bar(name: str, status: str) -> None:
+    day = stay(name, status, hour(0), hour(24), "1001", provisional=True)
+    (picture,) = pictures(
+        zoomable_timeline(report("timeline", TIMELINE, [day], MIDNIGHT, NEXT), MIDNIGHT, NEXT, []).markup
+    )
+    (stop,) = focusable(picture)
+    lines = (stop.findtext(f"{SVG}title") or "").split("\n")
+    assert [lines[0][-1], *lines[1:]][:2] == [",", "2025-01-15 00:00:00 to 2025-01-16 00:00:00, 24:00:00;"]
+    assert lines[-1] == "provisional"
+    assert len(lines) == (3 if day["quality"] == "unknown" else 4)
 
 
 def test_the_legend_shows_every_status_of_the_report_in_the_order_of_stacking() -> None:

@@ -1,12 +1,14 @@
 """Pointer, focus and keyboard on the timeline in a real Chromium, and its names on a phone."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 
 import pytest
 
 from tests.support.pages import BESIDE, PHONE
 from tests.support.timeline_rig import ANN, CAT, Rig, asked_for, rigged, told
+from tests.support.timelines import at, write_crowd
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +39,31 @@ def test_the_pointer_shows_the_bounds_of_a_bar_and_takes_them_away_with_it(rig: 
             await opened.page.locator("#told").wait_for(state="hidden")
 
     rig.run(test())
+
+
+FORGED = "Ann; provisional, 2025-03-04 00:00:00;\nexact"
+
+
+def test_a_name_makes_no_line_of_its_own_in_what_is_said_of_a_bar(tmp_path: Path) -> None:
+    async def test(rig: Rig) -> None:
+        async with rig.open(now=at("10:00", "2025-03-06")) as opened:
+            bar = opened.page.locator(".drawn [role=group] > .bar").nth(0)
+            assert await bar.get_attribute("aria-label") is None
+            await bar.hover()
+            shown = FORGED.replace("\n", "\ufffd")
+            assert await told(opened) == [
+                f"{shown}: Available",
+                "2025-03-04 09:00:00 to 10:00:00, 1:00:00",
+                "ended between 09:59:59 and 10:00:00",
+                "sampled",
+            ]
+            assert await bar.get_attribute("aria-label") == (
+                f"{shown}: Available, 2025-03-04 09:00:00 to 10:00:00, 1:00:00; "
+                "ended between 09:59:59 and 10:00:00; sampled"
+            )
+
+    with rigged(tmp_path, lambda path: write_crowd(path, [FORGED])) as rig:
+        rig.run(test(rig))
 
 
 def test_the_arrow_keys_walk_through_a_lane_and_to_other_agents(rig: Rig) -> None:

@@ -136,7 +136,7 @@ def focusable(picture: ElementTree.Element) -> list[ElementTree.Element]:
 
 def title(element: ElementTree.Element) -> str:
     """What a screen reader says of it."""
-    return element.findtext(f"{SVG}title") or ""
+    return (element.findtext(f"{SVG}title") or "").replace("\n", " ")
 
 
 def _bars(group: ElementTree.Element) -> Iterator[Bar]:

@@ -1,6 +1,6 @@
 """The timeline page of the known day in a browser: what its tests are run on."""
 
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,9 +39,9 @@ class Rig:
 
 
 @contextmanager
-def rigged(folder: Path) -> Iterator[Rig]:
-    """A history of the known day in `folder`, served, and a browser to look at it; skips where there is none."""
-    db = write_known_day(folder / "history.db")
+def rigged(folder: Path, record: Callable[[Path], Path] = write_known_day) -> Iterator[Rig]:
+    """A history in `folder` that `record` writes, served, and a browser to look at it; skips where there is none."""
+    db = record(folder / "history.db")
     clock = FakeClock(LATER)
     with browser_pages() as pages:
         stack = AsyncExitStack()

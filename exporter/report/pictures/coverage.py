@@ -87,4 +87,4 @@ def _bar(source: str, row: Row, axis: TimeAxis, y: float) -> Svg:
     shapes.append(written_on(look, (wording,), x, y + BAR / 2 + 4, width))
     told = "covered" if covered else f"not covered, {reason}"
     provisional = "; provisional" if row.get("provisional") else ""
-    return bar(f"{fitted(source, 300)}: {told}, {span_text(start, end, axis.zone)}{provisional}", *shapes)
+    return bar(f"{fitted(source, 300)}: {told}, {span_text(start, end, axis.zone)}{provisional}", y - _HEAD, *shapes)

@@ -129,7 +129,7 @@ def _column(bucket: _Bucket, looks: Mapping[str, Look], axis: TimeAxis, base: tu
     if width >= _SEPARATED:
         shapes.append(tag("path", d=f"M{length(x + width)} {length(bottom)}V{length(y)}", class_="between"))
     parts = ", ".join(f"{status} {_number(bucket.mean[status])}" for status in looks if bucket.mean.get(status))
-    return bar(f"{_span(bucket, axis.zone)}: {parts or 'nobody'}", tag("g", *shapes))
+    return bar(f"{_span(bucket, axis.zone)}: {parts or 'nobody'}", bottom - HEIGHT, tag("g", *shapes))
 
 
 def _outline(buckets: list[_Bucket], axis: TimeAxis, base: tuple[float, float]) -> Svg:

@@ -60,13 +60,15 @@ def drawn_stay(row: Row, look: Look, axis: TimeAxis, y: float) -> Svg:
     return filled(look, place) + (bridged(place) if is_bridged else written_on(look, (word(row),), x, y + 13, width))
 
 
-def stay_text(row: Row, zone: ZoneInfo, *, always_quality: bool = False) -> str:
-    """All that is known of a stay: who, what, from when to when, how long, and how sure.
+def stay_text(row: Row, zone: ZoneInfo) -> str:
+    """All that is known of a stay: who, what, from when to when, how long, and how sure if not from polls as usual."""
+    return " ".join(stay_lines(row, zone))
 
-    That polls told it is said only with `always_quality`.
-    """
+
+def stay_lines(row: Row, zone: ZoneInfo, *, always_quality: bool = False) -> list[str]:
+    """The parts of `stay_text`; with `always_quality` it is said, too, that polls told it."""
     start, end = instant(row, "start") or 0, instant(row, "end") or 0
-    parts = [f"{who(row)}: {text(row, 'status')}, {span_text(start, end, zone)}"]
+    parts = [span_text(start, end, zone)]
     for verb, edge in (("began", "start"), ("may have ended" if row.get("open") else "ended", "end")):
         not_before, not_after = _bracket(row, edge)
         if not_before < not_after:
@@ -79,7 +81,7 @@ def stay_text(row: Row, zone: ZoneInfo, *, always_quality: bool = False) -> str:
         parts.append(text(row, "quality"))
     if row.get("provisional"):
         parts.append("provisional")
-    return "; ".join(parts)
+    return [f"{who(row)}: {text(row, 'status')},", *(f"{part};" for part in parts[:-1]), parts[-1]]
 
 
 def who(row: Row) -> str:

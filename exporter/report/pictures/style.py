@@ -68,8 +68,11 @@ _FIXED: Final = """\
 .picture .on-texture { paint-order: stroke; stroke-width: 5px; stroke-linejoin: round; }
 .picture .bar:focus { outline: none; }
 .picture .bar:focus > rect, .picture .bar:focus > g { outline: 3px solid var(--focus); outline-offset: 1px; }
-.picture .tip { display: none; }
-.picture .bar:focus .tip { display: inline; }
+.picture .tip { display: none; x: 0; width: 1000px; height: 22px; overflow: visible; pointer-events: none; }
+.picture .bar:focus .tip { display: block; }
+.tip div { margin: 0; color: var(--ink); font-variant-numeric: tabular-nums; text-rendering: geometricPrecision; }
+.tip div { white-space: nowrap; line-height: 0; text-align: left; unicode-bidi: plaintext; }
+.tip div::before { content: ""; display: inline-block; height: 14px; }
 .picture .columns rect { shape-rendering: crispEdges; }
 .picture .between { stroke: var(--paper); fill: none; pointer-events: none; }
 .picture .hint { fill: var(--faint); font-size: 11px; }
@@ -89,6 +92,7 @@ _LAST: Final = """\
 }
 @media (forced-colors: active) {
   .picture text, .picture .axis text { fill: CanvasText; }
+  .tip div { color: CanvasText; }
   .picture .outline, .picture .doubt { stroke: CanvasText; }
   .names rect { fill: Canvas; }
   .picture .bar:focus > rect, .picture .bar:focus > g { outline-color: Highlight; }

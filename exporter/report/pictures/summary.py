@@ -102,7 +102,7 @@ def _lane(report: Report, rows: Sequence[Row], looks: Mapping[str, Look], y: flo
     outline = tag("rect", x=LEFT, y=y, width=PLOT, height=BAR, class_="outline")
     return tag(
         "g",
-        bar(told, tag("g", *shapes, outline)),
+        bar(told, y, tag("g", *shapes, outline)),
         label(share or "–", WIDTH, y + 14, "lane", anchor="end"),
     )
 

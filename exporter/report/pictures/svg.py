@@ -99,31 +99,34 @@ NAME_ROOM: Final = NAMES - 14
 """Units that a name may take."""
 
 
-def bar(title: str, *shapes: Svg) -> Svg:
+def bar(title: str, top: float, *shapes: Svg) -> Svg:
     """Shapes that belong together: the keyboard stops at them, a screen reader says `title`, and so does the page.
 
-    The ring of the focus goes around the rectangle or the group among them.
+    The ring of the focus goes around the rectangle or the group among them. `top` is their upper edge: on a narrow
+    screen the page says the title right above it.
     """
     told = words(title)
     return tag(
         "g",
         f"<title>{told}</title>",
         *shapes,
-        f'<text class="tip" x="0" y="14">{told}</text>',
+        # Text of HTML, since that of SVG is one line, however narrow the screen. Elsewhere the style sheet sets `y`.
+        f'<foreignObject class="tip" y="{length(top)}"><div>{told}</div></foreignObject>',
         class_="bar",
         tabindex="0",
         role="img",
     )
 
 
-def roving_bar(title: str, *shapes: Svg, reached: bool) -> Svg:
+def roving_bar(told: Sequence[str], *shapes: Svg, reached: bool) -> Svg:
     """As `bar`, for a page whose script moves the focus among the bars of a lane and shows what is said of them.
 
-    `reached`: the keyboard stops here before the script has moved on.
+    The title has the lines `told`, each but the last with its mark at the end. No end of a line is left in names, so
+    these cannot make a line. `reached`: the keyboard stops here before the script has moved on.
     """
     return tag(
         "g",
-        f"<title>{words(title)}</title>",
+        "<title>" + "\n".join(map(words, told)) + "</title>",
         *shapes,
         class_="bar",
         tabindex="0" if reached else "-1",

@@ -55,7 +55,7 @@ def _panel(report: Report, lanes: Sequence[Sequence[Row]], looks: Mapping[str, L
     drawn, names = [], []
     for number, rows in enumerate(lanes):
         y = top + LANE * number + (LANE - BAR) / 2
-        bars = [bar(stay_text(row, axis.zone), drawn_stay(row, looks[word(row)], axis, y)) for row in lasting(rows)]
+        bars = [bar(stay_text(row, axis.zone), y, drawn_stay(row, looks[word(row)], axis, y)) for row in lasting(rows)]
         drawn.append(drawn_lane(report, rows, axis, y, bars))
         names.append(drawn_name(report, rows, y))
     which = lanes_text(report, first, len(lanes), of)

@@ -24,7 +24,7 @@ from exporter.report.pictures.lanes import (
     drawn_name,
     drawn_stay,
     lasting,
-    stay_text,
+    stay_lines,
     who,
 )
 from exporter.report.pictures.svg import SMALL, Svg, label, label_width, panels, roving_bar, svg, tag, with_names
@@ -173,10 +173,10 @@ def _bars(bars: _Bars, frame: _Frame, y: float) -> list[Svg]:
     drawn = []
     for number, some in enumerate(bars):
         if len(some) == 1:
-            told = stay_text(some[0], frame.axis.zone, always_quality=True)
+            told = stay_lines(some[0], frame.axis.zone, always_quality=True)
             shapes = drawn_stay(some[0], frame.looks[word(some[0])], frame.axis, y)
         else:
-            told, shapes = _layers_text(some, frame), _layers(some, frame, y)
+            told, shapes = _layers_lines(some, frame), _layers(some, frame, y)
         drawn.append(roving_bar(told, shapes, reached=number == 0))
     return drawn
 
@@ -194,14 +194,11 @@ def _layers(rows: Sequence[Row], frame: _Frame, y: float) -> Svg:
     return tag("g", *shapes)
 
 
-def _layers_text(rows: Sequence[Row], frame: _Frame) -> str:
+def _layers_lines(rows: Sequence[Row], frame: _Frame) -> list[str]:
     start, end = _span(rows[0])[0], _span(rows[-1])[1]
     times = ", ".join(f"{status} {clock_text(time)}" for status, time in _times(rows, frame).items())
-    provisional = "; provisional" if any(row.get("provisional") for row in rows) else ""
-    return (
-        f"{who(rows[-1])}: {len(rows)} stays drawn together, {span_text(start, end, frame.axis.zone)}; {times}"
-        f"{provisional}"
-    )
+    lines = [f"{who(rows[-1])}: {len(rows)} stays drawn together,", f"{span_text(start, end, frame.axis.zone)};"]
+    return [*lines, f"{times};", "provisional"] if any(row.get("provisional") for row in rows) else [*lines, times]
 
 
 def _times(rows: Sequence[Row], frame: _Frame) -> dict[str, int]:

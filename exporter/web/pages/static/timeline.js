@@ -4,17 +4,21 @@
 const told = document.getElementById("told");
 const GAP = 6;
 const LINGER_MS = 250;
+const linesOfBars = new WeakMap();
 let shownFor = null;
 let leaving;
 
-function titleOf(bar) {
+function linesOf(bar) {
   const title = bar.querySelector(":scope > title");
   if (title) {
+    const lines = title.textContent.split("\n");
+    bar.setAttribute("aria-label", lines.join(" "));
+    // All but the last end in a mark that joins them.
+    linesOfBars.set(bar, [...lines.slice(0, -1).map((line) => line.slice(0, -1)), lines.at(-1)]);
     // The browser's own hint would cover ours.
-    bar.setAttribute("aria-label", title.textContent);
     title.remove();
   }
-  return bar.getAttribute("aria-label");
+  return linesOfBars.get(bar);
 }
 
 function boxOf(bar) {
@@ -26,7 +30,7 @@ function boxOf(bar) {
 function show(bar) {
   clearTimeout(leaving);
   told.replaceChildren(
-    ...titleOf(bar).split(/; |, (?=\d{4}-\d\d-\d\d )/).map((part) => {
+    ...linesOf(bar).map((part) => {
       const line = document.createElement("p");
       line.textContent = part;
       return line;
