@@ -13,16 +13,18 @@ from grafana_foundation_sdk.models import piechart as pie_models
 from grafana.common import (
     COLOURS,
     OTHER_COLOUR,
+    OTHER_WORDS,
     columns,
     dressed,
     fixed_colour,
+    in_colours,
     legend,
     new_dashboard,
     now,
     now_as_table,
     over_time,
     painted,
-    status_words,
+    said,
     tooltip,
     unit_of,
 )
@@ -84,12 +86,9 @@ def last_poll() -> stat.Panel:
     )
     panel.with_target(now("A", WORKING, "last poll"))
     panel.color_mode(common.BigValueColorMode.BACKGROUND).graph_mode(common.BigValueGraphMode.NONE)
-    words = {
-        "0": dashboard.ValueMappingResult(text="failed", color=COLOURS["unknown"], index=0),
-        "1": dashboard.ValueMappingResult(text="good", color=COLOURS["Available"], index=1),
-    }
     panel.color_scheme(painted(COLOURS["unknown"]))
-    return panel.mappings([dashboard.ValueMap(words)]).no_value("no exporter")
+    words = said({"0": ("failed", COLOURS["unknown"]), "1": ("good", COLOURS["Available"])})
+    return panel.mappings(words).no_value("no exporter")
 
 
 def age_now() -> stat.Panel:
@@ -130,7 +129,7 @@ def agents() -> table.Panel:
     panel.override_by_name(
         "Status",
         [
-            dashboard.DynamicConfigValue(id_val="mappings", value=status_words()),
+            dashboard.DynamicConfigValue(id_val="mappings", value=in_colours(COLOURS)),
             dashboard.DynamicConfigValue(id_val="custom.cellOptions", value=background),
         ],
     )
@@ -153,11 +152,9 @@ def timeline() -> statetimeline.Panel:
         height=16,
     )
     panel.with_target(over_time("A", STATUS_NUMBER, "{{agent}}"))
-    results = {
-        str(number): dashboard.ValueMappingResult(text=word, color=colour, index=number - 1)
-        for number, (word, colour) in enumerate([*COLOURS.items(), ("other", OTHER_COLOUR)], start=1)
-    }
-    panel.mappings([dashboard.ValueMap(results)]).show_value(common.VisibilityMode.NEVER)
+    lanes = enumerate([*COLOURS.items(), (OTHER_WORDS, OTHER_COLOUR)], start=1)
+    words = said({str(number): word_and_colour for number, word_and_colour in lanes})
+    panel.mappings(words).show_value(common.VisibilityMode.NEVER)
     panel.color_scheme(painted(OTHER_COLOUR))  # its own default is a scale of colours, and then it has no legend
     panel.merge_values(True).row_height(0.9).per_page(25).line_width(0).fill_opacity(85)
     return panel.legend(legend()).tooltip(tooltip())

@@ -45,7 +45,7 @@ _LOOKED: Final = f"{PER_TARGET} (max_over_time(zohovoice_up{{{TARGETS}}}[$__rate
 
 
 def _per_hour(by: str, series: str) -> str:
-    """Changes an hour, with a hole where nobody looked: a counter that stands still says nothing then."""
+    """Transitions an hour, with a hole where nobody looked: a counter that stands still says nothing then."""
     return f"sum{by} ((rate({series}[$__rate_interval]) and {_LOOKED}) * 3600)"
 
 
@@ -106,7 +106,7 @@ def unknown_share() -> timeseries.Panel:
 
 
 def transitions() -> timeseries.Panel:
-    """Changes of status an hour."""
+    """Transitions of all agents an hour."""
     every = f"zohovoice_agent_status_transitions_total{{{TARGETS}}}"
     panel = graph(
         4,
@@ -121,8 +121,8 @@ def transitions() -> timeseries.Panel:
     return panel.interval(_QUARTER).decimals(1)
 
 
-def changes() -> timeseries.Panel:
-    """Changes of the chosen agents an hour."""
+def transitions_of_chosen() -> timeseries.Panel:
+    """Transitions of the chosen agents an hour."""
     chosen = f"zohovoice_agent_status_changes_total{{{AGENTS}}}"
     panel = graph(
         5,
@@ -184,7 +184,7 @@ def build() -> dashboard.Dashboard:
         available(),
         unknown_share(),
         transitions(),
-        changes(),
+        transitions_of_chosen(),
         time_of_teams(),
         time_of_agents(),
     ):

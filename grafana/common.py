@@ -9,12 +9,15 @@ from grafana_foundation_sdk.builders import prometheus, table, timeseries
 from grafana_foundation_sdk.models import common, dashboard
 from grafana_foundation_sdk.models import prometheus as prometheus_models
 
+from exporter.metrics.statuses import OTHER
 from exporter.model import ABSENT, AVAILABLE, BUSY, ERROR, OFFLINE, ON_BREAK, ON_CALL, UNKNOWN
 from exporter.report.palette import FIXED, OTHERS, Look
 
 STATUSES: Final = tuple(each.word for each in (AVAILABLE, ON_CALL, BUSY, ON_BREAK, OFFLINE))
 """Zoho's status words, in the order in which they are stacked."""
 UNKNOWN_WORD: Final = UNKNOWN.word
+OTHER_WORDS: Final = OTHER
+"""What panels call all words that have no place of their own, as the metrics call those beyond their limit."""
 
 
 def _light(colour: str) -> float:
@@ -48,7 +51,7 @@ HISTORY_COLOURS: Final[Mapping[str, str]] = {**COLOURS, ABSENT.word: _NOT_KNOWN,
 """As `COLOURS`, with the words that only the history has."""
 
 OTHER_COLOUR: Final = _on_any_ground(OTHERS[0].light.mark, OTHERS[0].dark.mark)
-"""For a status word that Zoho adds, where such words share one colour."""
+"""For `OTHER_WORDS`."""
 
 DATASOURCE: Final = dashboard.DataSourceRef(type_val="prometheus", uid="${datasource}")
 TARGETS: Final = 'job=~"$job", instance=~"$instance"'
@@ -168,14 +171,18 @@ def unit_of(unit: str, decimals: int = 0) -> list[dashboard.DynamicConfigValue]:
     return [dashboard.DynamicConfigValue("unit", unit), dashboard.DynamicConfigValue("decimals", decimals)]
 
 
-def status_words() -> list[dashboard.ValueMapping]:
-    """Paints the always exported status words, where they stand as text, in their colours."""
-    results = enumerate(COLOURS.items())
-    return [
-        dashboard.ValueMap(
-            {word: dashboard.ValueMappingResult(color=colour, index=index) for index, (word, colour) in results}
-        )
-    ]
+def said(words: Mapping[str, tuple[str, str]]) -> list[dashboard.ValueMapping]:
+    """Puts a word and a colour in the place of each value."""
+    results = {
+        value: dashboard.ValueMappingResult(text=word, color=colour, index=index)
+        for index, (value, (word, colour)) in enumerate(words.items())
+    }
+    return [dashboard.ValueMap(results)]
+
+
+def in_colours(words: Mapping[str, str]) -> list[dashboard.ValueMapping]:
+    """Paints each of `words`, where it stands as text, in its colour."""
+    return said({word: (word, colour) for word, colour in words.items()})
 
 
 def _variable(name: str, label: str, query: Mapping[str, object], everything: str, text: str) -> builders.QueryVariable:

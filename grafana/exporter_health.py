@@ -11,7 +11,7 @@ from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.builders import prometheus, stat, timeseries
 from grafana_foundation_sdk.models import common, dashboard
 
-from grafana.common import COLOURS, TARGETS, dressed, fixed_colour, graph, new_dashboard, now, over_time, painted
+from grafana.common import COLOURS, TARGETS, dressed, fixed_colour, graph, new_dashboard, now, over_time, painted, said
 from grafana.queries import OLDEST, PER_TARGET, WORKING
 
 GOOD: Final = COLOURS["Available"]
@@ -38,17 +38,6 @@ def _quantile(share: str, family: str, by: str = "") -> str:
     labels = f"le, {by}" if by else "le"
     buckets = f"sum by ({labels}) (rate({family}_bucket{{{TARGETS}}}[$__rate_interval]))"
     return f"histogram_quantile({share}, {buckets}) >= 0"
-
-
-def _words(**results: tuple[str, str]) -> list[dashboard.ValueMapping]:
-    return [
-        dashboard.ValueMap(
-            {
-                value.removeprefix("v"): dashboard.ValueMappingResult(text=text, color=colour, index=index)
-                for index, (value, (text, colour)) in enumerate(results.items())
-            }
-        )
-    ]
 
 
 def _number(
@@ -128,10 +117,10 @@ def _numbers() -> list[stat.Panel]:
         width=4,
     ).text_mode(common.BigValueTextMode.NAME)
     return [
-        _good_or_bad(polls, _words(v0=("failed", BAD), v1=("good", GOOD))),
+        _good_or_bad(polls, said({"0": ("failed", BAD), "1": ("good", GOOD)})),
         alerts,
         age.decimals(0),
-        _good_or_bad(settings, _words(v0=("refused", BAD), v1=("in force", GOOD))),
+        _good_or_bad(settings, said({"0": ("refused", BAD), "1": ("in force", GOOD)})),
         read,
         version,
     ]

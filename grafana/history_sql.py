@@ -13,11 +13,8 @@ says the same as the reports do with `--edges seen` and no bridge, up to the lat
 from collections.abc import Sequence
 from typing import Final
 
-from grafana.common import STATUSES, UNKNOWN_WORD
+from grafana.common import OTHER_WORDS, STATUSES, UNKNOWN_WORD
 from grafana.sqlite import is_chosen
-
-OTHER: Final = "other"
-"""The column of every status that has none of its own: absent, error, and words that Zoho adds."""
 
 _CHOSEN: Final = f"{is_chosen('agent_id', 'agent')} AND {is_chosen('team', 'team')}"
 
@@ -167,10 +164,13 @@ _HOURS: Final = f"""span AS ( -- each hour that the time range touches, cut off 
 
 
 def _columns(aggregate: str, scale: str = "", words: Sequence[str] = (*STATUSES, UNKNOWN_WORD)) -> str:
-    """A column for each of `words`, and before the last one a column for all others, so that nothing is left out."""
+    """A column for each of `words`, and before the last one a column for all others, so that nothing is left out.
+
+    Those are absent, error, and words that Zoho adds.
+    """
     listed = ", ".join(f"'{word}'" for word in words)
     columns = [f"{aggregate} FILTER (WHERE word = '{word}'){scale} AS \"{word}\"" for word in words]
-    columns.insert(-1, f'{aggregate} FILTER (WHERE word NOT IN ({listed})){scale} AS "{OTHER}"')
+    columns.insert(-1, f'{aggregate} FILTER (WHERE word NOT IN ({listed})){scale} AS "{OTHER_WORDS}"')
     return ",\n  ".join(columns)
 
 
@@ -245,7 +245,7 @@ ORDER BY "end" - start DESC, start, agent
 LIMIT 1000""",
 )
 
-CHANGES: Final = _query(
+TRANSITIONS: Final = _query(
     _ASKED,
     _PERSON,
     _PEOPLE,
@@ -267,13 +267,13 @@ LIMIT 1000""",
 )
 """What the view `transitions` says, by the key of its table."""
 
-CHANGES_PER_HOUR: Final = _query(
+TRANSITIONS_PER_HOUR: Final = _query(
     _ASKED,
     _PERSON,
     _PEOPLE,
     _HOURS,
     """counted AS (
-  SELECT $__unixEpochGroupSeconds(second, 3600) AS hour, count(*) AS changes
+  SELECT $__unixEpochGroupSeconds(second, 3600) AS hour, count(*) AS transitions
   FROM (
     SELECT (moment >> 20) / 1000 AS second
     FROM asked CROSS JOIN transition CROSS JOIN agent ON agent.id = transition.agent
@@ -289,15 +289,15 @@ CHANGES_PER_HOUR: Final = _query(
 )""",
     f"""SELECT
   span.start / 1000.0 AS time,
-  coalesce(changes, iif(
-    EXISTS (SELECT 1 FROM coverage WHERE started < span."end" AND last > span.start), 0, NULL)) AS "changes",
+  coalesce(transitions, iif(
+    EXISTS (SELECT 1 FROM coverage WHERE started < span."end" AND last > span.start), 0, NULL)) AS "transitions",
   (span."end" - span.start - coalesce(looked.length, 0.0)) / 60000.0 AS "minutes without polls"
 FROM span
 LEFT JOIN counted ON counted.hour = span.start / {_HOUR} * {_HOUR // 1000}
 LEFT JOIN looked ON looked.start = span.start
 ORDER BY span.start""",
 )
-"""No change is 0 in an hour in which somebody was looking, and no number at all in another."""
+"""No transition is 0 in an hour in which somebody was looking, and no number at all in another."""
 
 _STRETCHES: Final = f"""stretch AS ( -- with the beginning of the next one, and why it ended; of every source
   SELECT

@@ -16,12 +16,14 @@ from grafana.common import (
     COLOURS,
     HISTORY_COLOURS,
     OTHER_COLOUR,
+    OTHER_WORDS,
     UNKNOWN_WORD,
     Panel,
     columns,
     dressed,
     empty_dashboard,
     fixed_colour,
+    in_colours,
     legend,
     painted,
     tooltip,
@@ -51,21 +53,9 @@ def _dressed(
     return dressed(panel, number, title, description, unit=unit, width=width, height=height, datasource=SOURCE)
 
 
-def _words(colours: Mapping[str, str]) -> list[dashboard.ValueMapping]:
-    results = enumerate(colours.items())
-    return [
-        dashboard.ValueMap(
-            {
-                word: dashboard.ValueMappingResult(text=word, color=colour, index=index)
-                for index, (word, colour) in results
-            }
-        )
-    ]
-
-
-def _in_colours(panel: stat.Panel | timeseries.Panel) -> None:
+def _paint_statuses(panel: stat.Panel | timeseries.Panel) -> None:
     """Paint the column of each status in its colour."""
-    for word, colour in {**COLOURS, sql.OTHER: OTHER_COLOUR}.items():
+    for word, colour in {**COLOURS, OTHER_WORDS: OTHER_COLOUR}.items():
         panel.override_by_name(word, [fixed_colour(colour)])
 
 
@@ -84,7 +74,7 @@ def now() -> stat.Panel:
     panel.with_target(_table(sql.AGENTS_NOW))
     panel.color_mode(common.BigValueColorMode.BACKGROUND).graph_mode(common.BigValueGraphMode.NONE)
     panel.text_mode(common.BigValueTextMode.VALUE_AND_NAME).justify_mode(common.BigValueJustifyMode.CENTER)
-    _in_colours(panel)
+    _paint_statuses(panel)
     return panel.color_scheme(painted(OTHER_COLOUR))
 
 
@@ -120,7 +110,7 @@ def coverage() -> stat.Panel:
 
 
 def _states(panel: statetimeline.Panel, colours: Mapping[str, str]) -> statetimeline.Panel:
-    panel.mappings(_words(colours)).show_value(common.VisibilityMode.NEVER)
+    panel.mappings(in_colours(colours)).show_value(common.VisibilityMode.NEVER)
     panel.merge_values(True).row_height(0.9).line_width(0).fill_opacity(85)
     panel.color_scheme(painted(OTHER_COLOUR))
     return panel.legend(legend()).tooltip(parts.VizTooltipOptions().mode(common.TooltipDisplayMode.SINGLE))
@@ -132,7 +122,7 @@ def timeline() -> statetimeline.Panel:
         statetimeline.Panel(),
         4,
         "Status of each agent",
-        f"A lane for each agent, with changes where they were first seen. {_UNKNOWN} Where a lane is empty "
+        f"A lane for each agent, with transitions where they were first seen. {_UNKNOWN} Where a lane is empty "
         "the agent was not tracked.",
         unit="none",
         height=14,
@@ -196,7 +186,7 @@ def time_by_day() -> timeseries.Panel:
     panel.with_target(_series(sql.TIME_BY_DAY))
     panel.stacking(parts.StackingConfig().mode(common.StackingMode.NORMAL).group("A"))
     panel.draw_style(common.GraphDrawStyle.BARS).fill_opacity(80).line_width(0).min(0)
-    _in_colours(panel)
+    _paint_statuses(panel)
     return panel.legend(legend()).tooltip(tooltip())
 
 
@@ -239,20 +229,20 @@ def gaps() -> table.Panel:
     return panel.show_header(True).cell_height(common.TableCellHeight.SM).no_value("")
 
 
-def changes_per_hour() -> timeseries.Panel:
+def transitions_per_hour() -> timeseries.Panel:
     """A bar for each hour, and how much of it nobody polled."""
     panel = _dressed(
         timeseries.Panel(),
         10,
-        "Changes of status per hour",
-        "How many changes of the chosen agents were first seen in each hour of UTC. Red: for how many minutes of it "
-        "the recorder did not poll. No bar in an hour in which nobody was looking says nothing.",
+        "Transitions per hour",
+        "How many changes of status of the chosen agents were first seen in each hour of UTC. Red: for how many "
+        "minutes of it the recorder did not poll. No bar in an hour in which nobody was looking says nothing.",
         unit="none",
         height=8,
     )
-    panel.with_target(_series(sql.CHANGES_PER_HOUR))
+    panel.with_target(_series(sql.TRANSITIONS_PER_HOUR))
     panel.draw_style(common.GraphDrawStyle.BARS).fill_opacity(70).line_width(0).min(0).decimals(0)
-    panel.override_by_name("changes", [fixed_colour(COLOURS["On Call"])])
+    panel.override_by_name("transitions", [fixed_colour(COLOURS["On Call"])])
     missing = [
         fixed_colour(COLOURS[UNKNOWN_WORD]),
         dashboard.DynamicConfigValue("unit", "m"),
@@ -264,19 +254,19 @@ def changes_per_hour() -> timeseries.Panel:
     return panel.legend(legend()).tooltip(tooltip())
 
 
-def changes() -> table.Panel:
+def transitions() -> table.Panel:
     """The newest first, with both bounds."""
     panel = _dressed(
         table.Panel(),
         11,
         "Who changed when",
-        "The newest 1,000 changes within the time range. Each happened after the first time, when the poll before was "
-        "sent, and not after the second, when the poll that saw it was received. Where there is no first time nobody "
-        "had looked before.",
+        "The newest 1,000 transitions within the time range. Each happened after the first time, when the poll before "
+        "was sent, and not after the second, when the poll that saw it was received. Where there is no first time "
+        "nobody had looked before.",
         unit="none",
         height=12,
     )
-    panel.with_target(_table(sql.CHANGES, "not_before", "seen"))
+    panel.with_target(_table(sql.TRANSITIONS, "not_before", "seen"))
     panel.override_by_name("Within", unit_of("s"))
     names = {
         "not_before": "Not before",
@@ -292,7 +282,7 @@ def changes() -> table.Panel:
         panel.override_by_name(
             name,
             [
-                dashboard.DynamicConfigValue("mappings", _words(HISTORY_COLOURS)),
+                dashboard.DynamicConfigValue("mappings", in_colours(HISTORY_COLOURS)),
                 dashboard.DynamicConfigValue("custom.cellOptions", coloured),
             ],
         )
@@ -311,6 +301,6 @@ def build() -> dashboard.Dashboard:
     with_choices(board.time("now-24h", "now").refresh("1m"))
     for panel in (now(), age(), coverage(), timeline(), looking(), time_in_status(), time_by_day()):
         board.with_panel(panel)
-    for panel in (long_stays(), gaps(), changes_per_hour(), changes()):
+    for panel in (long_stays(), gaps(), transitions_per_hour(), transitions()):
         board.with_panel(panel)
     return board.build()

@@ -10,7 +10,7 @@ who move from one exporter to another.
 
 from typing import Final
 
-from grafana.common import AGENTS, COLOURS, STATUSES, TARGETS, TEAMS
+from grafana.common import AGENTS, COLOURS, OTHER_WORDS, STATUSES, TARGETS, TEAMS, UNKNOWN_WORD
 
 PER_AGENT: Final = "on (job, instance, agent_id)"
 PER_TARGET: Final = "on (job, instance)"
@@ -151,11 +151,10 @@ def seconds_known(matcher: str) -> str:
 SECONDS_UNKNOWN: Final = f"""clamp_min({SECONDS_TRACKED} - on (agent_id) {seconds_known('status!="unknown"')}, 0)"""
 """By agent_id: what is left of the time tracked when all time credited to a status is taken away."""
 
-_OTHER_WORDS: Final = f'status!~"{"|".join(COLOURS)}"'
 SECONDS_BY_STATUS: Final = {
     **{word: seconds_known(f'status="{word}"') for word in STATUSES},
-    "other": seconds_known(_OTHER_WORDS),
-    "unknown": SECONDS_UNKNOWN,
+    OTHER_WORDS: seconds_known(f'status!~"{"|".join(COLOURS)}"'),
+    UNKNOWN_WORD: SECONDS_UNKNOWN,
 }
 """By agent_id: the time in each status in the range; `other` is words that Zoho added, and only there if there are."""
 

@@ -1,17 +1,17 @@
 """Tables with a row for each agent or team and a column for each status."""
 
 from collections.abc import Mapping
+from string import ascii_uppercase
 from typing import Final
 
 from grafana_foundation_sdk.builders import common as parts
 from grafana_foundation_sdk.builders import table
 from grafana_foundation_sdk.models import common, dashboard
 
-from grafana.common import COLOURS, OTHER_COLOUR, columns, fixed_colour, now_as_table
+from grafana.common import COLOURS, OTHER_COLOUR, OTHER_WORDS, columns, fixed_colour, now_as_table
 
 WHO: Final[Mapping[str, str]] = {"name": "Name", "team": "Team"}
 """The labels of an agent that come first, and the titles of their columns."""
-_REFS: Final = "ABCDEFGHIJ"
 
 
 def fields(values: Mapping[str, str]) -> dict[str, str]:
@@ -27,13 +27,14 @@ def plain(panel: table.Panel) -> table.Panel:
 def by_status(panel: table.Panel, queries: Mapping[str, str], first: Mapping[str, str]) -> table.Panel:
     """Fill `panel` with a column for each of `queries`, which is by its title; a status has a bar in its colour.
 
-    `first` are labels and their titles. A row that one query does not know has an empty cell there.
+    `first` are labels and their titles. A row that one query does not know has an empty cell there. ValueError: there
+    are more columns than letters for queries.
     """
     shown = dict(first)
-    for ref, (title, expr) in zip(_REFS, queries.items(), strict=False):
+    for ref, (title, expr) in zip(ascii_uppercase[: len(queries)], queries.items(), strict=True):
         panel.with_target(now_as_table(ref, expr))
         shown[f"Value #{ref}"] = title
-        if title in COLOURS or title == "other":
+        if title in COLOURS or title == OTHER_WORDS:
             bar = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
             painted = fixed_colour(COLOURS.get(title, OTHER_COLOUR))
             panel.override_by_name(title, [dashboard.DynamicConfigValue("custom.cellOptions", bar), painted])

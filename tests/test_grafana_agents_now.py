@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.grafana import panel, query
-from tests.support.panels import escaped
+from tests.support.grafana import panel
+from tests.support.panels import escaped, target
 from tests.support.promql import BOTH_DOWN, DOWN, FAILING, GOOD, NAMED, STATUSES, TARGET, evaluate, state_set
 
 NUMBERS = "Agents by status"
@@ -15,7 +15,7 @@ TIMELINE = "Status of each agent over time"
 
 
 def _now(title: str, ref: str, **chosen: str) -> str:
-    return query("agents-now", title, ref).filled(**chosen)
+    return target("agents-now", title, ref).by_hand(**chosen)
 
 
 def test_agents_are_counted_by_status_and_none_is_unknown_while_polls_are_good(tmp_path: Path) -> None:

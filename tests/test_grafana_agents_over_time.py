@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.grafana import query
+from tests.support.panels import target
 from tests.support.promql import DOWN, FAILING, GOOD, STATUSES, TARGET, evaluate, teams
 
 STACK = "Agents by status"
@@ -24,7 +24,7 @@ MOVES = {
 
 
 def _asked(title: str, ref: str, **chosen: str) -> str:
-    return query("agents-over-time", title, ref).filled(**chosen)
+    return target("agents-over-time", title, ref).by_hand(**chosen)
 
 
 def _rounded(title: str, ref: str, **chosen: str) -> str:

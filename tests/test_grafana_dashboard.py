@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 import yaml
+from grafana_foundation_sdk.builders import table
 
 from exporter.report.palette import FIXED
 from grafana.build import DASHBOARDS, FOLDER, rendered
 from grafana.common import AGENT_CHOICE, AGENT_REGEX, COLOURS, HISTORY_COLOURS, OTHER_COLOUR, STATUSES
+from grafana.tables import by_status
 from tests.support.grafana import FOLDER as GRAFANA
-from tests.support.grafana import dashboard, filled, panel, panels, variable, variable_query
+from tests.support.grafana import dashboard, panel, panels, variable, variable_query
 from tests.support.lint import variables
+from tests.support.panels import by_hand
 from tests.support.promql import GOOD, NAMED, TARGET, evaluate
 
 NAMES = [name.removesuffix(".json") for name in DASHBOARDS]
@@ -75,6 +78,17 @@ def test_titles_are_said_once(name: str) -> None:
     assert len(titles) == len(set(titles))
 
 
+def test_a_table_has_a_column_for_each_query_however_many_there_are() -> None:
+    queries = {f"column {number}": "vector(1)" for number in range(27)}
+    with pytest.raises(ValueError, match="longer than"):
+        by_status(table.Panel(), queries, {"team": "Team"})
+    del queries["column 26"]
+    built = by_status(table.Panel(), queries, {"team": "Team"}).build()
+    (organize,) = [each.options for each in built.transformations or () if each.id_val == "organize"]
+    assert [*organize["renameByName"].values()] == ["Team", *queries]
+    assert len(built.targets or ()) == len(queries)
+
+
 # ---- what is shown where there is nothing
 
 
@@ -114,7 +128,7 @@ def _chosen(series: dict[str, str], tmp_path: Path, shown: dict[str, str], **cho
     """What the variable's query answers is, as Grafana writes it, read by the variable's pattern."""
     pattern = re.compile(AGENT_REGEX.strip("/").replace("(?<", "(?P<"))
     labels = {f'{{agent="{text}",agent_id="{value}"}}': (text, value) for value, text in shown.items()}
-    evaluate(tmp_path, series, [(filled(AGENT_CHOICE, **chosen), "20m", [(each, 1) for each in labels])])
+    evaluate(tmp_path, series, [(by_hand(AGENT_CHOICE, "agents-now", **chosen), "20m", [(each, 1) for each in labels])])
     for written, pair in labels.items():
         found = pattern.search(f"{written} 1 1200000")
         assert found

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.grafana import queries, query
+from tests.support.panels import target, targets
 from tests.support.promql import TARGET, Case, evaluate
 
 NAME = "exporter-health"
@@ -138,11 +138,11 @@ ANSWERS: Mapping[tuple[str, str], list[tuple[str, list[tuple[str, float]]]]] = {
 
 
 def _asked(panel: str, ref: str, **chosen: str) -> str:
-    return f"round({query(NAME, panel, ref).filled(**chosen)}, 0.000001)"
+    return f"round({target(NAME, panel, ref).by_hand(**chosen)}, 0.000001)"
 
 
 def test_every_query_has_an_answer_by_hand() -> None:
-    assert {(each.panel, each.ref) for each in queries(NAME)} == set(ANSWERS)
+    assert {(each.title, each.ref) for each in targets(NAME)} == set(ANSWERS)
 
 
 def test_the_queries_answer_as_worked_out_by_hand(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from exporter.metrics.families import FAMILY
 from grafana.build import DASHBOARDS
-from tests.support.grafana import dashboard, filled, queries, variable_query
+from tests.support.grafana import dashboard, variable_query
 from tests.support.lint import RULES, expressions, selectors, variables
+from tests.support.panels import by_hand, targets
 from tests.support.promql import parsed
 
 NAMES: Final = [name.removesuffix(".json") for name in DASHBOARDS]
@@ -53,9 +54,9 @@ def test_a_dashboard_keeps_the_rule(rule: str, name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_queries_of_panels_and_variables_parse_in_prometheus(tmp_path: Path, name: str) -> None:
-    asked = [filled(each.raw) for each in queries(name)]
+    asked = [each.by_hand() for each in targets(name)]
     if variables(dashboard(name), "datasource")[0]["query"] == "prometheus":
-        asked += [filled(variable_query(each)[1]) for each in variables(dashboard(name), "query")]
+        asked += [by_hand(variable_query(each)[1], name) for each in variables(dashboard(name), "query")]
         assert asked
     assert not [expr for expr in asked if "$" in expr.replace('"$1"', "")], "a variable that nobody fills in"
     if asked:

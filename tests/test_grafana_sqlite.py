@@ -164,11 +164,11 @@ def test_now_is_unknown_once_the_latest_poll_is_too_old(tmp_path: Path) -> None:
     assert answer(path, "Age of the latest poll", chosen, at("08:07")) == [{"age": 180.0}]
 
 
-def test_an_hour_in_which_nobody_looked_has_no_number_of_changes(morning: Path) -> None:
-    found = answer(morning, "Changes of status per hour", Chosen(at("07:30"), at("09:00")), at("09:00"))
+def test_an_hour_in_which_nobody_looked_has_no_number_of_transitions(morning: Path) -> None:
+    found = answer(morning, "Transitions per hour", Chosen(at("07:30"), at("09:00")), at("09:00"))
     assert found == [
-        {"time": at("07:30") / 1000, "changes": None, "minutes without polls": 30.0},
-        {"time": at("08:00") / 1000, "changes": 2, "minutes without polls": 60.0 - 5 - 2},
+        {"time": at("07:30") / 1000, "transitions": None, "minutes without polls": 30.0},
+        {"time": at("08:00") / 1000, "transitions": 2, "minutes without polls": 60.0 - 5 - 2},
     ]
 
 
@@ -237,7 +237,7 @@ def test_long_breaks_are_the_report_long(sample: Path) -> None:
     assert [row["duration"] for row in found] == sorted((row["duration"] for row in found), reverse=True)
 
 
-def test_changes_are_the_report_transitions_the_newest_first(sample: Path) -> None:
+def test_who_changed_when_is_the_report_transitions_the_newest_first(sample: Path) -> None:
     expected = report(sample, "transitions", Window(SINCE, UNTIL), now=SAMPLE_NOW)
     found = answer(sample, "Who changed when", Chosen(SINCE, UNTIL), SAMPLE_NOW)
     assert len(found) == min(1000, len(expected)) > 500
@@ -255,8 +255,8 @@ def test_changes_are_the_report_transitions_the_newest_first(sample: Path) -> No
         (row["name"], row["from_status"], row["to_status"], row["not_before"], row["seen"])
         for row in sorted(expected, key=lambda row: str(row["seen"]))[-1000:]
     }
-    hours = answer(sample, "Changes of status per hour", Chosen(SINCE, UNTIL), SAMPLE_NOW)
-    assert sum(row["changes"] for row in hours) == sum(row["from_status"] is not None for row in expected)
+    hours = answer(sample, "Transitions per hour", Chosen(SINCE, UNTIL), SAMPLE_NOW)
+    assert sum(row["transitions"] for row in hours) == sum(row["from_status"] is not None for row in expected)
 
 
 # --- against the reports, on anything ---------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.grafana import panel, query
+from tests.support.grafana import panel
+from tests.support.panels import target
 from tests.support.promql import GOOD, NAMED, TARGET, credited, evaluate, since, state_set
 
 TIME = "Time in status by agent"
@@ -42,7 +43,7 @@ POLLS_FAIL = {
 def _asked(title: str, column: str, *, minutes: int = 20, **chosen: str) -> str:
     name = "agents-over-time" if title in (TIME, TEAMS) else "agents-now"
     ref = COLUMNS.get(column, column)
-    return f"round({query(name, title, ref).filled(minutes=minutes, **chosen)}, 0.001)"
+    return f"round({target(name, title, ref).by_hand(minutes=minutes, **chosen)}, 0.001)"
 
 
 def test_time_in_status_is_what_the_counters_say_and_nothing_is_unknown_while_polls_are_good(tmp_path: Path) -> None:

@@ -68,6 +68,13 @@ def test_no_dashboard_on_prometheus_is_left_out() -> None:
     assert left_out <= {"history-sqlite.json"}, "it has SQL in place of PromQL"
 
 
+def test_no_subquery_takes_steps_longer_than_the_minute_that_is_told_of() -> None:
+    asked = [each.request(Looking(0.0)).expr for each in targets()]
+    steps = [float(step) for expr in asked for step in re.findall(r":([\d.]+)s\]", expr)]
+    assert steps
+    assert max(steps) <= 60
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("board", BOARDS)
 def test_each_query_answers_with_what_its_panel_shows(prometheus: Told, board: str, way: str) -> None:

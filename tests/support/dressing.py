@@ -38,6 +38,7 @@ def unnamed(panel: Mapping[str, Any], fields: set[str]) -> list[str]:
         for name in options.get(part, {})
         if name not in fields
     ]
+    missing += [f"field {name}" for name in _parted_by(panel) if name not in fields]
     shown = renamed(panel, fields)
     refs = {query["refId"] for query in panel["targets"]}
     for override in panel["fieldConfig"].get("overrides", []):
@@ -123,7 +124,14 @@ def _organizers(panel: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         match each["id"]:
             case "organize":
                 yield each["options"]
-            case "merge":
+            case "merge" | "partitionByValues":
                 pass
             case other:
                 raise AssertionError(f"what does the transformation {other} of {panel['title']} do?")
+
+
+def _parted_by(panel: Mapping[str, Any]) -> Iterator[str]:
+    """The fields for whose values the panel has a series each."""
+    for each in panel.get("transformations", []):
+        if each["id"] == "partitionByValues":
+            yield from each["options"]["fields"]

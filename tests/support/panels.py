@@ -1,21 +1,22 @@
-"""The queries of the committed dashboards, filled in and sent as Grafana 11 does it.
+"""The queries of the committed dashboards, filled in and sent as Grafana 11 does it, or filled in for series by hand.
 
 Sources: Grafana's `packages/grafana-prometheus` (escaping, `label_values`, `query_result`) and
 `pkg/promlib/models/query.go` (`$__interval`, `$__rate_interval`, `$__range`).
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tests.support.documents import ROOT
+from tests.support import grafana
 
-DASHBOARDS: Final = ROOT / "grafana" / "dashboards"
-EVERYTHING: Final = "$__all"
-TODAY_S: Final = 15 * 3600
-"""How long "Today so far" is taken to last: it is three in the afternoon, whenever the tests run."""
+TODAY_S: Final = 10 * 3600
+"""How long "Today so far" is taken to last: it is ten in the morning, whenever the tests run.
+
+At three in the afternoon the subqueries of some panels take steps of two minutes. `tests.support.told` lasts for one
+full minute of the clock, so they had no answer whenever that was an odd one.
+"""
 _POINTS: Final = 1_000
 """How many points a panel has room for, where it does not say itself: Grafana takes its width in pixels."""
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -96,8 +97,20 @@ class Target:
     default_range_s: int
 
     @property
+    def title(self) -> str:
+        """The panel's."""
+        title: str = self.panel["title"]
+        return title
+
+    @property
+    def ref(self) -> str:
+        """The query's letter."""
+        ref: str = self.query["refId"]
+        return ref
+
+    @property
     def name(self) -> str:
-        return f"{self.dashboard}: {self.panel['title']} {self.query['refId']}"
+        return f"{self.dashboard}: {self.title} {self.ref}"
 
     @property
     def raw(self) -> str:
@@ -113,7 +126,7 @@ class Target:
     def value_column(self) -> str:
         """What Grafana calls the field that holds the values, in a table."""
         queries = [each for each in self.panel["targets"] if not each.get("hide")]
-        return f"Value #{self.query['refId']}" if len(queries) > 1 else "Value"
+        return f"Value #{self.ref}" if len(queries) > 1 else "Value"
 
     def request(self, looking: Looking) -> Request:
         """What is sent for somebody who looks so."""
@@ -128,6 +141,10 @@ class Target:
         step = None if self.query.get("instant") and not self.query.get("range") else step_s
         return Request(filled(self.raw, values), looking.end - range_s, looking.end, step)
 
+    def by_hand(self, *, minutes: int = 20, **chosen: str) -> str:
+        """The expression for series written down by hand: see `by_hand`."""
+        return by_hand(self.raw, self.dashboard, minutes=minutes, **chosen)
+
     def display_name(self, series: Series) -> str:
         """What a legend calls the series."""
         legend: str = self.query.get("legendFormat", "")
@@ -138,22 +155,28 @@ class Target:
         return _LEGEND.findall(self.query.get("legendFormat", ""))
 
 
-def targets() -> Iterator[Target]:
-    """Every query to Prometheus of every committed dashboard."""
-    for path in sorted(DASHBOARDS.glob("*.json")):
-        board = json.loads(path.read_text(encoding="utf-8"))
-        range_s = round(seconds(str(board["time"]["from"]).removeprefix("now-")))
-        for panel in panels(board["panels"]):
+def targets(*dashboards: str) -> Iterator[Target]:
+    """Every query to Prometheus of these dashboards, or of all that are committed."""
+    for name in dashboards or _names():
+        range_s = _range_s(name)
+        for panel in grafana.panels(name):
             for query in panel.get("targets", []):
                 if "expr" in query:
-                    yield Target(path.stem, panel, query, range_s)
+                    yield Target(name, panel, query, range_s)
 
 
-def panels(found: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """The panels, those within collapsed rows too."""
-    for panel in found:
-        yield panel
-        yield from panels(panel.get("panels", []))
+def target(dashboard: str, title: str, ref: str) -> Target:
+    """The one query of a dashboard with this panel title and letter."""
+    (found,) = [each for each in targets(dashboard) if (each.title, each.ref) == (title, ref)]
+    return found
+
+
+def _names() -> list[str]:
+    return sorted(path.stem for path in (grafana.FOLDER / "dashboards").glob("*.json"))
+
+
+def _range_s(dashboard: str) -> int:
+    return round(seconds(str(grafana.dashboard(dashboard)["time"]["from"]).removeprefix("now-")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,18 +212,16 @@ class Variable:
 
 def variables() -> Iterator[Variable]:
     """Every variable of every dashboard that is filled by a query to Prometheus."""
-    for path in sorted(DASHBOARDS.glob("*.json")):
-        board = json.loads(path.read_text(encoding="utf-8"))
-        range_s = round(seconds(str(board["time"]["from"]).removeprefix("now-")))
-        for each in board["templating"]["list"]:
+    for name in _names():
+        for each in grafana.dashboard(name)["templating"]["list"]:
             if each["type"] == "query" and each["datasource"]["type"] == "prometheus":
-                yield Variable(path.stem, each["name"], each["query"]["query"], each.get("regex") or "", range_s)
+                yield Variable(name, each["name"], each["query"]["query"], each.get("regex") or "", _range_s(name))
 
 
 def everything(dashboard: str) -> dict[str, str]:
     """What stands for each variable of a dashboard while "All" is chosen in it."""
-    board = json.loads((DASHBOARDS / f"{dashboard}.json").read_text(encoding="utf-8"))
-    return {each["name"]: each["allValue"] for each in board["templating"]["list"] if each.get("includeAll")}
+    variables = grafana.dashboard(dashboard)["templating"]["list"]
+    return {each["name"]: each["allValue"] for each in variables if each.get("includeAll")}
 
 
 def intervals(range_s: float, step_s: float, scrape_s: float) -> dict[str, str]:
@@ -223,6 +244,15 @@ def filled(text: str, values: Labels) -> str:
 
     # A dollar sign with a digit is label_replace's.
     return _VARIABLE.sub(lambda found: found[0] if (found[1] or "x")[0].isdigit() else put_in(found), text)
+
+
+def by_hand(text: str, dashboard: str, *, minutes: int = 20, **chosen: str) -> str:
+    """`text` with the variables of a dashboard filled in for series that have a sample each 30 seconds.
+
+    Unlike Grafana it takes a step of 30 seconds and a time range of so many `minutes`, whatever the panel asks for, so
+    that answers can be worked out by hand. `team="Sales"` chooses one value, as it stands; the others are at "All".
+    """
+    return filled(text, {**intervals(60 * minutes, 30, 30), **everything(dashboard), **chosen})
 
 
 def escaped(value: str) -> str:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from exporter.model import AVAILABLE, BUSY, ON_BREAK
-from tests.support import minutes
-from tests.support.grafana import dashboard
+from tests.support import grafana, minutes
 from tests.support.minutes import at, polled
 from tests.support.two_sources import rows, write
 
@@ -43,7 +42,7 @@ class Chosen:
 
 def sql_queries() -> Iterator[SqlQuery]:
     """The query of every panel. What the editor shows and what is sent without an editor are the same."""
-    for panel in dashboard(NAME)["panels"]:
+    for panel in grafana.panels(NAME):
         (target,) = panel["targets"]
         assert target["queryText"] == target["rawQueryText"]
         yield SqlQuery(panel["title"], target["rawQueryText"], target["queryType"], target["timeColumns"])
@@ -57,8 +56,7 @@ def sql_query(panel: str) -> SqlQuery:
 
 def variable(name: str) -> Mapping[str, Any]:
     """A variable of the dashboard."""
-    (found,) = [one for one in dashboard(NAME)["templating"]["list"] if one["name"] == name]
-    return dict(found)
+    return grafana.variable(NAME, name)
 
 
 def _listed(name: str, values: Sequence[str] | None) -> str:
