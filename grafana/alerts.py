@@ -42,17 +42,28 @@ _GOOD_READINGS: Final = (
 # By the time of the sample: it may be older than three short intervals when it is looked at.
 _AGE: Final = "timestamp(zohovoice_last_poll_success_timestamp_seconds) - zohovoice_last_poll_success_timestamp_seconds"
 _OLD: Final = "3 * zohovoice_poll_interval_seconds"
+_STARTED: Final = "zohovoice_exporter_config_last_reload_success_timestamp_seconds"
 _AUTH_FAILURES: Final = 'sum by (job, instance) (increase(zohovoice_poll_failures_total{reason="auth"}[30m])) > 0'
 
 
-def _many_fail(window: str, lately: str) -> str:
-    """More than a quarter of the polls of a window, and one of them lately."""
+def _many_fail(window: str, lately: str, step: str) -> str:
+    """More than a quarter of the polls of a window, one of them lately, and not all in one outage.
+
+    One in twenty polls must have failed outside of the longest time without a good one. That time goes on through
+    restarts, and begins with the exporter where there was no good poll before.
+    """
     failed = "sum by (job, instance) (increase(zohovoice_poll_failures_total[{}]))"
+    polls = f"sum by (job, instance) (increase(zohovoice_polls_total[{window}]))"
+    good = f"last_over_time(zohovoice_last_poll_success_timestamp_seconds[{window}])"
+    longest = f"max_over_time((time() - ({good} or {_ON} min_over_time({_STARTED}[{window}])))[{window}:{step}])"
     return (
         f"{failed.format(window)}\n"
-        f"    / {_ON} sum by (job, instance) (increase(zohovoice_polls_total[{window}])) > 0.25\n"
+        f"    / {_ON} {polls} > 0.25\n"
         f"  and {_ON} {failed.format(window)} > 2.5\n"
-        f"  and {_ON} {failed.format(lately)} > 0"
+        f"  and {_ON} {failed.format(lately)} > 0\n"
+        f"  and {_ON} {failed.format(window)}\n"
+        f"    - {_ON} {longest}\n"
+        f"    / {_ON} zohovoice_poll_interval_seconds > {_ON} 0.05 * {polls}"
     )
 
 
@@ -63,9 +74,9 @@ ALERTS: Final = (
         "5m",
         "critical",
         f"{_WHO} cannot be scraped",
-        "Prometheus has not reached the exporter for 5 minutes, so nobody knows what agents do and nothing is "
-        "recorded. Look whether its process runs and what it logged last, then at the network, TLS and login between "
-        "the two.",
+        "Prometheus could not scrape the exporter for 5 minutes: dashboards and alerts do not know what agents do. If "
+        "its process is down, nothing is recorded either. Look whether its process runs and what it logged last, then "
+        "at the network, TLS and login between the two.",
         "A restart or a reboot takes less than five minutes.",
     ),
     Alert(
@@ -74,8 +85,9 @@ ALERTS: Final = (
         "15m",
         "critical",
         "Prometheus has no Zoho Voice exporter to scrape",
-        "No target belongs to the job {{ $labels.job }}, so no other alert about the exporter can fire. Put the job "
-        "back into Prometheus' configuration; if yours has another name, put that into the alerts.",
+        "No target belongs to the job {{ $labels.job }}. If none is scraped under another name either, no other alert "
+        "about the exporter can fire: put the job back into Prometheus' configuration. If your job has another name, "
+        "put that into both rule files.",
         "Without a target there is no `up` that could be 0.",
     ),
     Alert(
@@ -84,15 +96,15 @@ ALERTS: Final = (
         "0m",
         "warning",
         f"{_WHO} keeps restarting",
-        "It was restarted {{ $value }} times within 30 minutes, and between two starts no other alert holds long "
-        "enough to fire. Read the last lines of its log before each start.",
+        "It was restarted {{ $value }} times within 30 minutes. Alerts that must hold for minutes may stay silent "
+        "meanwhile. Read the last lines of its log before each start.",
         "The second term names our exporters without their job. Three restarts in half an hour are an upgrade.",
     ),
     Alert(
         "ZohoVoiceDataStale",
         f"{_AGE} > {_OLD}\n"
         f"or (zohovoice_up == 0 unless {_ON} zohovoice_last_poll_success_timestamp_seconds\n"
-        f"  and {_ON} time() - zohovoice_exporter_config_last_reload_success_timestamp_seconds > {_OLD})",
+        f"  and {_ON} time() - {_STARTED} > {_OLD})",
         "5m",
         "critical",
         f"{_WHO} has no fresh data",
@@ -104,18 +116,20 @@ ALERTS: Final = (
     ),
     Alert(
         "ZohoVoicePollFailing",
-        f"({_many_fail('30m', '5m')}\n"
+        f"({_many_fail('30m', '5m', '15s')}\n"
         f"  and {_ON} zohovoice_poll_interval_seconds <= 60)\n"
-        f"or ({_many_fail('3h', '1h')}\n"
+        f"or ({_many_fail('3h', '1h', '1m')}\n"
         f"  and {_ON} zohovoice_poll_interval_seconds > 60)",
         "10m",
         "warning",
         f"Many polls of {_WHO} fail",
-        "{{ $value | humanizePercentage }} of the latest polls failed, so the history has gaps and short statuses are "
-        "missed. Look at the reasons of failed polls and at the log.",
-        "At least three failed polls, for one alone is no news; and one lately, for what is over is none. By counters: "
-        "whoever scrapes less often than it polls may never see zohovoice_up at 0. Half an hour has too few polls that "
-        "are far apart.",
+        "{{ $value | humanizePercentage }} of the polls of the last half hour failed (of three hours, where they are "
+        "more than a minute apart). Short statuses are missed, and the history has a gap where two or more failed in "
+        "a row. Look at the reasons of failed polls and at the log.",
+        "At least three failed polls, for one alone is no news; and one lately, for what is over is none. Not all in "
+        "one outage: that is told of by stale data, and this one would begin to fire when the outage is over. By "
+        "counters: whoever scrapes less often than it polls may never see zohovoice_up at 0. Half an hour has too few "
+        "polls that are far apart.",
     ),
     Alert(
         "ZohoVoiceTokenExpiring",
@@ -156,8 +170,9 @@ ALERTS: Final = (
         "10m",
         "warning",
         "No agent of {{ $labels.instance }} is available",
-        "For 10 minutes nobody could take a call although agents are at work: all of them are busy, in calls or on "
-        "break. Look at the board for who is in what since when.",
+        "For 10 minutes nobody was available although agents are at work, in a status other than Available, "
+        'Offline and unknown. Look at the dashboard "Agents now", or at the board where it is served, for who is in '
+        "what since when.",
         "A bare sum() has no labels for `and` to match on and never fires; without the last term it fires every "
         "night; without the one before it fires on what nobody has seen. Three intervals, as for stale data: one "
         "failed poll must not make the ten minutes begin anew.",
@@ -168,8 +183,9 @@ ALERTS: Final = (
         "30m",
         "warning",
         "Zoho gives no status for agents of {{ $labels.instance }}",
-        "For {{ $value }} of the tracked agents Zoho's answers hold an error or nothing, for 30 minutes. Their time "
-        "counts as unknown. Find out who they are; remove those who have left from --agents.ids or the agents file.",
+        "For 30 minutes Zoho's answers have held an error or nothing for some tracked agents, {{ $value }} at the last "
+        "look; they need not be the same ones throughout. Their time counts as unknown. Find out who they are; remove "
+        "those who have left from --agents.ids or the agents file.",
         "An agent who leaves is unknown until the roster is read the next time, by default within 15 minutes.",
     ),
     Alert(
@@ -205,8 +221,9 @@ ALERTS: Final = (
         "0m",
         "warning",
         f"{_WHO} has lost part of its history",
-        "Facts that could not be written were given up, so the history has a gap: its time is unknown, never "
-        "guessed. The log says from when to when. Make the database writable, or more will follow.",
+        "Facts were given up, so the history has a gap: its time is unknown, never guessed. The log says from when "
+        "to when, and why. If the database could not be written, mend that, or more will follow. If it refused facts "
+        "that contradict it, run history check.",
         "The counter exists from the start, at 0, so that its first increase is seen.",
     ),
     Alert(

@@ -14,6 +14,8 @@ from typing import Final
 from grafana.alerts import ALERTS, JOB, RUNBOOKS, Alert
 
 FOLDER: Final = Path(__file__).parent / "prometheus"
+REMEMBERED: Final = "7d"
+"""For how long agents who are not seen any more count as unknown; the dashboards remember as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,10 @@ RULES: Final = (
     RecordingRule(
         "job_instance:zohovoice_agents:unknown",
         '(sum by (job, instance) (zohovoice_agents{status="unknown"}) and ' + _LOOKING + ")\n"
-        f"or ((last_over_time(job_instance:zohovoice_agents:sum[1d]) and {_ON} job_instance:zohovoice_up:min)\n"
+        f"or ((last_over_time(job_instance:zohovoice_agents:sum[{REMEMBERED}])\n"
+        f"  and {_ON} job_instance:zohovoice_up:min)\n"
         f"  unless {_LOOKING})",
-        "Agents of whom nobody knows what they do: all that were last seen within a day, while nobody is looking.",
+        "Agents of whom nobody knows what they do: all that were last seen within a week, while nobody is looking.",
     ),
     RecordingRule("job_instance_team:zohovoice_team_agents:sum", _team_agents(""), "Tracked agents of a team."),
     RecordingRule(
@@ -139,7 +142,7 @@ def alerts(runbooks: str = RUNBOOKS) -> str:
     head = _HEAD.format(source="grafana/alerts.py")
     head += (
         f'# The job of the exporters is taken to be "{JOB}". To make the links to the runbooks work, replace\n'
-        f"# {RUNBOOKS} by the address at which you publish that page.\n"
+        f"# {RUNBOOKS} in the lines with runbook_url by the address at which you publish that page.\n"
     )
     return head + _group("zohovoice-alerts", (_alert(alert, runbooks) for alert in ALERTS))
 

@@ -13,8 +13,9 @@ import pytest
 from exporter.metrics.families import FAMILIES, FAMILY
 from exporter.metrics.family import Shown, Type
 from grafana.alerts import ALERTS, RUNBOOKS, Alert
-from grafana.rules import FILES, FOLDER, RULES, alerts, recording_rules, write_rules
-from tests.support.documents import ROOT, anchors, links, read, section
+from grafana.queries import LAST_SEEN_AGENTS
+from grafana.rules import FILES, FOLDER, REMEMBERED, RULES, alerts, recording_rules, write_rules
+from tests.support.documents import ROOT, anchors, fences, links, read, section
 from tests.support.programs import promtool
 from tests.support.rule_cases import ALERTS_FILE, CASES, cases, judge_alone, loaded
 
@@ -69,6 +70,15 @@ def test_the_runbooks_can_be_published_elsewhere() -> None:
     assert head + "groups:" + rules.replace(RUNBOOKS, elsewhere) == alerts(elsewhere)
 
 
+def test_the_command_of_the_runbooks_rewrites_the_links_and_nothing_else(tmp_path: Path) -> None:
+    (command,) = (fence.body for fence in fences(read(RUNBOOK_PAGE), "sh"))
+    (tmp_path / "grafana").mkdir()
+    write_rules(tmp_path / "grafana" / "prometheus")
+    subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True, timeout=30)
+    rewritten = read(tmp_path / "grafana" / "prometheus" / "zohovoice-alerts.yml")
+    assert rewritten == alerts("https://wiki.example.com/zohovoice")
+
+
 def test_promtool_finds_no_fault_with_the_files() -> None:
     checked = subprocess.run(
         [promtool(), "check", "rules", "--lint=all", "--lint-fatal", *sorted(FOLDER.iterdir())],
@@ -97,6 +107,12 @@ def test_a_rule_needs_only_rules_before_it() -> None:
     for rule in RULES:
         assert set(re.findall(r"\w+:\w+:\w+", rule.expr)) <= known
         known.add(rule.record)
+
+
+def test_rules_remember_agents_for_as_long_as_the_dashboards() -> None:
+    (unknown,) = (rule for rule in RULES if rule.record == "job_instance:zohovoice_agents:unknown")
+    assert f"[{REMEMBERED}]" in unknown.expr
+    assert f"[{REMEMBERED}:" in LAST_SEEN_AGENTS
 
 
 @EACH_ALERT
@@ -138,7 +154,7 @@ def test_the_cases_of_an_alert_come_out_as_they_say(alert: Alert, tmp_path: Path
     assert judged.returncode == 0, judged.stdout + judged.stderr
 
 
-@pytest.mark.parametrize("name", ["recording_rules", "ZohoVoiceDataStale"])
+@pytest.mark.parametrize("name", ["recording_rules", "recording_rules_over_days", "ZohoVoiceDataStale"])
 def test_the_files_of_cases_can_be_given_to_promtool_as_they_are(name: str) -> None:
     judged = subprocess.run(
         [promtool(), "test", "rules", CASES / f"{name}.yml"], capture_output=True, text=True, timeout=60
@@ -148,7 +164,8 @@ def test_the_files_of_cases_can_be_given_to_promtool_as_they_are(name: str) -> N
 
 def test_every_alert_has_a_file_of_cases_and_every_file_an_alert() -> None:
     assert {path.name for path in CASES.iterdir()} == {f"{alert.name}.yml" for alert in ALERTS} | {
-        "recording_rules.yml"
+        "recording_rules.yml",
+        "recording_rules_over_days.yml",
     }
 
 
