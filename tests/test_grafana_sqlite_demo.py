@@ -82,7 +82,8 @@ def test_a_demo_has_all_its_agents_and_a_day_that_is_known(demo: tuple[Answers, 
     assert sum(panels["Agents by status now"][0].values()) == AGENTS
     assert len({row["agent"] for row in panels["Status of each agent"]}) == AGENTS
     assert len(panels["Time in status, by agent"]) == AGENTS
-    assert 0 <= panels["Age of the latest poll"][0]["age"] < 60
+    # A poll may have come since the test looked at its clock.
+    assert -5 < panels["Age of the latest poll"][0]["age"] < 60
     assert panels["Coverage"][0]["coverage"] > 0.9
     looking = [row["the recorder"] for row in panels["When the recorder was looking"]]
     assert looking[0] == "not recorded yet"
