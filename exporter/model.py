@@ -54,7 +54,8 @@ UNKNOWN: Final = Status(Kind.UNKNOWN, "unknown")
 _EXACT: Final = {status.word: status for status in KNOWN_STATUSES}
 _FOLDED: Final = {"".join(status.word.casefold().split()): status for status in KNOWN_STATUSES}
 _LONGEST_WORD: Final = 100
-_JOINERS: Final = "\u200c\u200d"
+JOINERS: Final = "\u200c\u200d"
+"""Characters of names that are seen only by what they do to those beside them."""
 
 
 def reported(raw: str) -> Status:
@@ -85,7 +86,7 @@ def storable(text: str) -> str:
 def _is_of_a_name(character: str) -> bool:
     code = ord(character)
     is_never_a_character = 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE
-    return character in _JOINERS or (category(character) in ("Zs", "Cn") and not is_never_a_character)
+    return character in JOINERS or (category(character) in ("Zs", "Cn") and not is_never_a_character)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ who move from one exporter to another.
 from typing import Final
 
 from grafana.common import AGENTS, COLOURS, OTHER_WORDS, STATUSES, TARGETS, TEAMS, UNKNOWN_WORD
+from grafana.rules import REMEMBERED
 
 PER_AGENT: Final = "on (job, instance, agent_id)"
 PER_TARGET: Final = "on (job, instance)"
@@ -26,9 +27,7 @@ SINCE: Final = "zohovoice_agent_status_since_timestamp_seconds"
 
 KNOWN_AGENTS: Final = f'sum by (status) (zohovoice_team_agents{{{TEAMS}, status!="unknown"}} and {LOOKING})'
 
-# A week, so that an exporter that failed before a long weekend is still missed after it.
-_REMEMBERED: Final = "7d"
-LAST_SEEN_AGENTS: Final = f"last_over_time(sum by (job, instance) (zohovoice_team_agents{{{TEAMS}}})[{_REMEMBERED}:1m])"
+LAST_SEEN_AGENTS: Final = f"last_over_time(sum by (job, instance) (zohovoice_team_agents{{{TEAMS}}})[{REMEMBERED}:1m])"
 
 # Agents of an exporter that is not looking, or cannot be scraped although it should be: as many as were last seen.
 UNSEEN_AGENTS: Final = (
@@ -53,7 +52,7 @@ def blind_share(window: str) -> str:
     scrapes = f"({scrapes} >= {PER_TARGET} {told} or {PER_TARGET} {told} or {PER_TARGET} {scrapes})"
     return (
         f"1 - (sum_over_time(zohovoice_up{{{TARGETS}}}[{window}]) or {PER_TARGET} {scrapes} * 0)"
-        f" / {PER_TARGET} ({scrapes} and {PER_TARGET} (last_over_time(zohovoice_up{{{TARGETS}}}[{_REMEMBERED}])))"
+        f" / {PER_TARGET} ({scrapes} and {PER_TARGET} (last_over_time(zohovoice_up{{{TARGETS}}}[{REMEMBERED}])))"
     )
 
 
@@ -61,12 +60,12 @@ def blind_share(window: str) -> str:
 
 # Prometheus has an `up` for every target; only those that were exporters within a week are meant.
 WORKING: Final = (
-    f"min(up{{{TARGETS}}} == 0 and {PER_TARGET} last_over_time(zohovoice_up{{{TARGETS}}}[{_REMEMBERED}])"
+    f"min(up{{{TARGETS}}} == 0 and {PER_TARGET} last_over_time(zohovoice_up{{{TARGETS}}}[{REMEMBERED}])"
     f" or {PER_TARGET} zohovoice_up{{{TARGETS}}})"
 )
 _LAST_GOOD: Final = f"zohovoice_last_poll_success_timestamp_seconds{{{TARGETS}}}"
 OLDEST: Final = (
-    f"max(time() - ({_LAST_GOOD} or {PER_TARGET} (last_over_time({_LAST_GOOD}[{_REMEMBERED}])"
+    f"max(time() - ({_LAST_GOOD} or {PER_TARGET} (last_over_time({_LAST_GOOD}[{REMEMBERED}])"
     f" and {PER_TARGET} (up{{{TARGETS}}} == 0 or {PER_TARGET} zohovoice_up{{{TARGETS}}} == 0))))"
 )
 """The time since the last good poll, as far as Prometheus knows; of several exporters, the longest."""

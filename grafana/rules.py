@@ -15,7 +15,8 @@ from grafana.alerts import ALERTS, JOB, RUNBOOKS, Alert
 
 FOLDER: Final = Path(__file__).parent / "prometheus"
 REMEMBERED: Final = "7d"
-"""For how long agents who are not seen any more count as unknown; the dashboards remember as long."""
+"""For how long agents who are not seen any more count as unknown, in the dashboards too: a week, so that an exporter
+that failed before a long weekend is still missed after it."""
 
 
 @dataclass(frozen=True, slots=True)

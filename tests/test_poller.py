@@ -13,6 +13,7 @@ from exporter.tracker import NOTHING_TRACKED, Pace
 from exporter.zoho.endpoints import Endpoint
 from exporter.zoho.errors import ApiError, RateLimited, RequestTimeout
 from tests.support.clock import FakeClock
+from tests.support.told_in_log import fields_of
 
 ROSTER = Roster({"7001": Agent("7001", "Ann")}, read_at=0)
 
@@ -182,7 +183,7 @@ def test_an_interval_that_cannot_be_held_is_lengthened_and_said_at_start(caplog:
     assert sampler.polled_at == pytest.approx([1000.0, 1045.0])
     (said,) = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert "--api.max-requests-per-minute" in said.message
-    assert said.fields == {"agents": 1, "from_s": 30.0, "to_s": 45.0}  # type: ignore[attr-defined]
+    assert fields_of(said) == {"agents": 1, "from_s": 30.0, "to_s": 45.0}
 
 
 def test_a_step_of_the_wall_clock_ends_the_stretch() -> None:

@@ -22,6 +22,7 @@ from tests.support.recording import (
     play,
     rows,
 )
+from tests.support.told_in_log import fields_of
 
 NOT_CLOSED_IN_TIME = "the history could not be closed in time; the next start will take this run for crashed"
 
@@ -162,7 +163,7 @@ def test_what_still_waits_when_the_writing_has_to_end_is_said_to_be_lost(
 
     asyncio.run(run())
 
-    lost = [record.fields for record in caplog.records if record.message == GIVEN_UP]  # type: ignore[attr-defined]
+    lost = [fields_of(record) for record in caplog.records if record.message == GIVEN_UP]
     assert [fields["first_received"] for fields in lost] == ["1970-01-01T00:00:01.150Z", "1970-01-01T00:00:00.150Z"]
     assert [fields["polls"] for fields in lost] == [2, 1]
     assert [record.message for record in caplog.records].count(NOT_CLOSED_IN_TIME) == 1

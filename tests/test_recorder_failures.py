@@ -26,6 +26,7 @@ from tests.support.recording import (
     play,
     rows,
 )
+from tests.support.told_in_log import fields_of
 
 
 def test_what_cannot_be_written_waits_and_is_written_when_it_can(
@@ -79,8 +80,8 @@ def test_facts_beyond_the_limit_are_given_up_whole_and_their_time_is_unknown(
         )
     ]
     (given_up,) = [record for record in caplog.records if "given up" in record.message]
-    assert given_up.fields["first_received"] == "1970-01-01T00:00:01.150Z"  # type: ignore[attr-defined]
-    assert given_up.fields["last_received"] == "1970-01-01T00:00:03.150Z"  # type: ignore[attr-defined]
+    assert fields_of(given_up)["first_received"] == "1970-01-01T00:00:01.150Z"
+    assert fields_of(given_up)["last_received"] == "1970-01-01T00:00:03.150Z"
 
 
 def test_what_is_given_up_again_and_again_is_one_incident(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -239,7 +240,7 @@ def test_what_a_damaged_file_holds_does_not_end_the_program(
     notes = play(tmp_path / "h.db", script)
 
     assert (notes.written, notes.failed, notes.lost) == (1, 2, 0)
-    assert [getattr(record, "fields", {}).get("error") for record in caplog.records] == [str(error)]
+    assert [fields_of(record).get("error") for record in caplog.records] == [str(error)]
 
 
 def test_each_cause_of_a_failure_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -257,7 +258,7 @@ def test_each_cause_of_a_failure_is_said_once(tmp_path: Path, caplog: pytest.Log
 
     play(tmp_path / "h.db", script)
 
-    assert [getattr(record, "fields", {}).get("error") for record in caplog.records] == ["locked", "full"]
+    assert [fields_of(record).get("error") for record in caplog.records] == ["locked", "full"]
 
 
 def test_what_was_given_up_breaks_the_stretch_however_short_it_took(tmp_path: Path) -> None:

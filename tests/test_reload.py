@@ -20,6 +20,7 @@ from exporter.settings import Settings
 from exporter.simulator.faults import Fault, FaultKind
 from tests.support.running import value
 from tests.support.site import AT, GOOD, INTERVAL, POLLS, UP, Site, on_site, polls, reload, tracked
+from tests.support.told_in_log import fields_of
 
 
 def test_a_shorter_interval_ends_the_sleep_and_is_shown(tmp_path: Path) -> None:
@@ -99,7 +100,7 @@ def test_one_bad_file_leaves_everything_as_it_was_and_is_told(tmp_path: Path, ca
                 assert "hunter2" not in answer.text + caplog.text
                 (record,) = [one for one in caplog.records if one.name == "exporter.reloading"]
                 assert record.levelno == logging.ERROR
-                assert said in record.fields["error"], what  # type: ignore[attr-defined]
+                assert said in fields_of(record)["error"], what
                 now = await exporter.samples()
                 assert (value(now, GOOD), value(now, AT)) == (0, value(before, AT)), what
                 assert value(now, INTERVAL) == 0.3, what
@@ -132,7 +133,7 @@ def test_what_takes_a_restart_is_named_and_no_value_of_it(tmp_path: Path, caplog
                 web__telemetry_path="/elsewhere", log__level="debug",
             )  # fmt: skip
             assert (await reload(exporter)).status_code == 200
-            fields = {one.getMessage(): one.fields for one in caplog.records if one.name == "exporter.reloading"}  # type: ignore[attr-defined]
+            fields = {one.getMessage(): fields_of(one) for one in caplog.records if one.name == "exporter.reloading"}
             assert fields["the configuration was reloaded"] == {"changed": "poll.interval"}
             warned = fields["these settings have changed too, and a restart puts them in force"]
             names = "auth.refresh-token-file,db,metrics.names,web.telemetry-path,log.level"

@@ -14,6 +14,7 @@ from exporter.tracker import NOTHING_TRACKED
 from exporter.zoho.endpoints import Endpoint
 from exporter.zoho.errors import ApiError, RateLimited, RequestTimeout
 from tests.support.clock import HeldClock, settle
+from tests.support.told_in_log import fields_of
 from tests.test_poller import Notebook
 
 ANN, BEN = Agent("7001", "Ann"), Agent("7002", "Ben")
@@ -216,7 +217,7 @@ def test_an_interval_that_the_number_of_agents_makes_longer_is_said(caplog: pyte
         polls.poller.use_interval(lambda agents: 5.0 if not agents else 8.0)
 
     polls = with_polls(scene)
-    said = [(record.levelname, record.fields) for record in caplog.records]  # type: ignore[attr-defined]
+    said = [(record.levelname, fields_of(record)) for record in caplog.records]
     assert said == [
         ("INFO", {"from_s": 30.0, "to_s": 20}),
         ("WARNING", {"agents": 1, "from_s": 20, "to_s": 8.0}),

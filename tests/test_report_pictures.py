@@ -460,3 +460,9 @@ def test_a_label_takes_no_more_than_its_room(text: str, room: float) -> None:
     shown = fitted(text, room)
     assert label_width(shown) <= room or shown == ""
     assert shown == text or shown == "" or shown.endswith("…")
+
+
+def test_joiners_take_no_room_and_spaces_that_do_not_break_take_that_of_spaces() -> None:
+    assert label_width("علی\u200cرضا") == label_width("علیرضا")
+    assert label_width("Anne\u00a0Marie") == label_width("Anne Marie")
+    assert label_width("山田\u3000太郎") == label_width("山田山太郎"), "the wide space is as wide as a letter"

@@ -14,6 +14,7 @@ from exporter.zoho.errors import ApiError, RateLimited, RequestTimeout
 from exporter.zoho.roster import RosterListing
 from exporter.zoho.rows import RosterRow
 from tests.support.clock import FakeClock
+from tests.support.told_in_log import fields_of
 
 ANN = RosterRow("7001", "9001", "Ann", "Sales", None)
 BEN = RosterRow("7002", "9002", "Ben", "Support", None)
@@ -51,7 +52,7 @@ def test_zuids_become_agent_ids_and_those_that_are_not_on_the_list_are_told(capl
     assert choice.needs_listing
     assert choice.from_listing(LISTING).agents == {"7002": Agent("7002", "Ben", "Support")}
     (said,) = caplog.records
-    assert said.fields == {"zuids": "9999", "rows": 2}  # type: ignore[attr-defined]
+    assert fields_of(said) == {"zuids": "9999", "rows": 2}
 
 
 @dataclass

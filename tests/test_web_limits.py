@@ -19,6 +19,7 @@ from exporter.web.serving.limits import LIMITS, Limits
 from exporter.web.serving.listen import ListenAddress, bind
 from tests.support.certificates import LOCAL, authority
 from tests.support.serving import LOOPS, Echo, Serving, answers, served, serving, until, whole
+from tests.support.told_in_log import fields_of
 from tests.support.web import raw
 
 PLAIN = b"GET /plain HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -411,7 +412,7 @@ def test_why_a_handshake_failed_is_told_to_who_wants_to_know(
     served(check, tls=server_context(tmp_path), loop=loop)
     (record,) = caplog.records
     assert (record.levelname, record.getMessage()) == ("DEBUG", "a TLS handshake failed")
-    assert "HTTP_REQUEST" in record.fields["error"]  # type: ignore[attr-defined] # what logs.py writes
+    assert "HTTP_REQUEST" in fields_of(record)["error"]
 
 
 def test_where_the_system_has_no_more_descriptors_it_is_told_once_and_tried_again(

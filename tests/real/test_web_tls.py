@@ -19,6 +19,7 @@ from exporter.web.protection.security import WebSecurity
 from tests.support.certificates import LOCAL, Authority, Certificate, authority, replace
 from tests.support.programs import program
 from tests.support.tls import LOOPS, Served, client_context, run_on, serving, watching
+from tests.support.told_in_log import fields_of
 
 
 @pytest.fixture(scope="module")
@@ -277,7 +278,7 @@ def test_the_names_of_who_was_turned_away_are_told_to_who_wants_to_know(
     asyncio.run(run())
     (record,) = caplog.records
     assert (record.levelname, record.getMessage()) == ("DEBUG", "a client was turned away")
-    assert record.fields == {"names": "scraper.example"}  # type: ignore[attr-defined] # what logs.py writes
+    assert fields_of(record) == {"names": "scraper.example"}
 
 
 @pytest.mark.parametrize("loop", LOOPS)

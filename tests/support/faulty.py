@@ -20,6 +20,7 @@ from exporter.simulator.server import RunningSimulator
 from exporter.simulator.settings import DEFAULT_SERVER, Presence, ServerSettings, SimulationSettings
 from exporter.simulator.simulation import Simulation
 from tests.support.running import Samples, settings_against, simulated, value
+from tests.support.told_in_log import fields_of
 
 UP = "zohovoice_up"
 FAILURES = "zohovoice_poll_failures_total"
@@ -216,7 +217,7 @@ async def side_by_side(scenes: Mapping[Fault, Coroutine[object, object, None]]) 
 
 def logged(caplog: pytest.LogCaptureFixture, message: str) -> list[Mapping[str, object]]:
     """The fields of each line with that message, in order."""
-    return [getattr(record, "fields", {}) for record in caplog.records if record.message == message]
+    return [fields_of(record) for record in caplog.records if record.message == message]
 
 
 def warnings(caplog: pytest.LogCaptureFixture, logger: str) -> list[str]:

@@ -137,7 +137,7 @@ def _origin(provenance: Provenance, run: int | None) -> copy.Origin:
 
 
 def _holds_no_facts(connection: sqlite3.Connection) -> bool:
-    found = [connection.execute(f"SELECT 1 FROM main.{table} LIMIT 1").fetchone() for table in _FACTS]  # noqa: S608
+    found = [connection.execute(f"SELECT 1 FROM main.{table} LIMIT 1").fetchone() for table in _FACTS]  # noqa: S608 - ours
     imports = connection.execute("SELECT 1 FROM main.source WHERE id <> 0").fetchone()
     return not any(found) and imports is None
 

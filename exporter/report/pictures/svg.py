@@ -6,7 +6,7 @@ from html import escape
 from typing import Final, TypeVar
 from unicodedata import category, east_asian_width
 
-from exporter.model import storable
+from exporter.model import JOINERS, storable
 from exporter.report.palette import Look, Texture
 
 T = TypeVar("T")
@@ -171,9 +171,11 @@ def _room_of(character: str) -> float:
     if character in _ROOMS:
         return _ROOMS[character]
     kind = category(character)
-    if kind in ("Mn", "Me"):  # stands above or below another one
+    if kind in ("Mn", "Me") or character in JOINERS:  # stands above or below another one, or is nothing by itself
         return 0
-    # What is not printable is drawn as U+FFFD.
+    if kind == "Zs" and east_asian_width(character) not in "WF":
+        return _ROOMS[" "]
+    # What else is not printable is drawn as U+FFFD, or is newer than this Python's tables.
     if east_asian_width(character) in "WF" or not character.isprintable():
         return _ROOM_OF_WIDE
     return _ROOM_OF_CAPITALS if kind in ("Lu", "Lt") else _ROOM
